@@ -1,0 +1,39 @@
+"""Which row comes before which: the order of everything is (time, source, serial, part, output port)."""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from iochain.kernels.compiled import compiled
+from iochain.kernels.rows import ROWS
+
+
+def sorted_rows(rows: Any) -> Any:
+    """The rows in the order of (time, source and serial, part, port); the same array where they are so already."""
+    if len(rows) < 2 or is_sorted(rows):
+        return rows
+    keys = (rows["port"], rows["part"], rows["order"], rows["time_ns"])
+    return rows[np.lexsort(keys)]
+
+
+@compiled(types.boolean(ROWS, types.int64, types.int64))
+def precedes(rows: Any, left: int, right: int) -> bool:
+    """Whether row ``left`` comes before row ``right``, or is its equal."""
+    a, b = rows[left], rows[right]
+    if a.time_ns != b.time_ns:
+        return bool(a.time_ns < b.time_ns)
+    if a.order != b.order:
+        return bool(a.order < b.order)
+    if a.part != b.part:
+        return bool(a.part < b.part)
+    return bool(a.port <= b.port)
+
+
+@compiled(types.boolean(ROWS))
+def is_sorted(rows: Any) -> bool:
+    """Whether the rows stand in the order of everything."""
+    for i in range(1, len(rows)):  # noqa: SIM110  (compiled)
+        if not precedes(rows, i - 1, i):
+            return False
+    return True

@@ -1,0 +1,85 @@
+"""Unaligned loads, stores and copies at plain addresses, compiled to the one machine instruction they are.
+
+Every other kernel reads frames through these helpers; numpy indexing is two to nine times slower for the same work
+(docs/performance.md). They check nothing: a caller hands them only addresses whose length it has checked.
+Addresses are int64 throughout, because numba treats an int64 and a uint64 argument as different functions.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from iochain.kernels.compiled import compiled
+
+_BYTE_POINTER = ir.IntType(8).as_pointer()
+
+
+def _loader(bits: int, swap: bool) -> Callable[..., Any]:
+    """An intrinsic that loads ``bits`` bits at an address, swapped to the host's order if ``swap``, zero-extended."""
+
+    @intrinsic
+    def load(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            word = ir.IntType(bits)
+            value = builder.load(builder.inttoptr(arguments[0], word.as_pointer()))
+            value.align = 1
+            if swap:
+                value = builder.bswap(value)
+            return value if bits == 64 else builder.zext(value, ir.IntType(64))
+
+        return types.int64(types.int64), generate
+
+    return load  # type: ignore[no-any-return]
+
+
+def _storer(bits: int, swap: bool) -> Callable[..., Any]:
+    """An intrinsic that stores the low ``bits`` bits of a value at an address, swapped first if ``swap``."""
+
+    @intrinsic
+    def store(typing_context: Any, address: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            word = ir.IntType(bits)
+            value = arguments[1] if bits == 64 else builder.trunc(arguments[1], word)
+            if swap:
+                value = builder.bswap(value)
+            written = builder.store(value, builder.inttoptr(arguments[0], word.as_pointer()))
+            written.align = 1
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), generate
+
+    return store  # type: ignore[no-any-return]
+
+
+load_u8 = _loader(8, swap=False)
+load_le16, load_be16 = _loader(16, swap=False), _loader(16, swap=True)
+load_le32, load_be32 = _loader(32, swap=False), _loader(32, swap=True)
+load_le64, load_be64 = _loader(64, swap=False), _loader(64, swap=True)
+store_u8 = _storer(8, swap=False)
+store_le16, store_be16 = _storer(16, swap=False), _storer(16, swap=True)
+store_le32, store_be32 = _storer(32, swap=False), _storer(32, swap=True)
+store_le64, store_be64 = _storer(64, swap=False), _storer(64, swap=True)
+
+
+@intrinsic
+def copy(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
+    """Copy ``count`` bytes from address ``source`` to address ``target``; the two ranges do not overlap."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, source, count = arguments
+        cgutils.raw_memcpy(
+            builder, builder.inttoptr(target, _BYTE_POINTER), builder.inttoptr(source, _BYTE_POINTER), count, 1
+        )
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@compiled(types.int64(types.int64))
+def load_mac(address: int) -> int:
+    """The six bytes at ``address`` as one number, the first byte highest."""
+    return (load_be32(address) << 16) | load_be16(address + 4)  # type: ignore[no-any-return]
