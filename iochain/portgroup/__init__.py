@@ -1,0 +1,1 @@
+"""Stages of the port group level: VLAN, security policies, BPDU filter."""

@@ -1,0 +1,251 @@
+"""What a lab file says: hosts, uplinks, virtual switches, port groups, VMs, as frozen values.
+
+Each class is one level of the file and each attribute one key; ``None`` means "not said here": a port group then takes
+its virtual switch's value, and the switch takes the default of its ESXi version (:mod:`iochain.topology.effective`).
+The text behind a key (``doc``) goes into the JSON Schema and the reference of the lab file. Types name the unit:
+text like ``100 Mbit/s`` or ``4 MB`` becomes a number once, when the file is read.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, NewType
+
+from attrs import field, frozen
+
+BitsPerSecond = NewType("BitsPerSecond", int)
+ByteCount = NewType("ByteCount", int)
+VlanNumber = NewType("VlanNumber", int)
+Mtu = NewType("Mtu", int)
+MacAddress = NewType("MacAddress", str)
+"""Six bytes in lower case hexadecimal with colons, as ESXi writes them."""
+
+
+class Answer(Enum):
+    """What a security policy says to a request (vSphere Security, "Securing vSphere Standard Switches")."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+
+
+class LoadBalancing(Enum):
+    """Teaming policies of a standard switch, by the names of esxcli (vSphere Networking, "Load Balancing Algorithms")."""
+
+    PORT_ID = "portid"
+    SOURCE_MAC = "mac"
+    IP_HASH = "iphash"
+    EXPLICIT = "explicit"
+    NONE = "none"
+
+
+class FailureDetection(Enum):
+    """How a failed uplink is noticed (vSphere Networking, "Network Failover Detection")."""
+
+    LINK = "link"
+    BEACON = "beacon"
+
+
+class LinkState(Enum):
+    """Whether a physical NIC has a link."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class CapturedAt(Enum):
+    """Where a capture was taken: inside the guests, at the host's uplinks, or outside on the wire."""
+
+    GUEST = "guest"
+    UPLINK = "uplink"
+    WIRE = "wire"
+
+
+class ForgedReference(Enum):
+    """The address that a sent frame's source is compared with. The sources disagree; the emulator chooses EFFECTIVE."""
+
+    EFFECTIVE = "effective"
+    INITIAL = "initial"
+
+
+class PromiscuousScope(Enum):
+    """What a promiscuous port sees. KB 1002934 says the switch, KB 324553 the port group; the emulator takes the first."""
+
+    SWITCH_VLAN = "switch_vlan"
+    PORTGROUP = "portgroup"
+
+
+class GuestTag(Enum):
+    """What happens to a guest's own VLAN tag on a port group without VLAN. Unknown; the emulator drops."""
+
+    DROP = "drop"
+    PASS = "pass"
+
+
+class IpHash(Enum):
+    """The two published forms of the IP hash: of whole addresses (KB 1007371), of last octets (vSphere Networking 7.0)."""
+
+    FULL = "full"
+    LAST_OCTET = "last_octet"
+
+
+class PortHash(Enum):
+    """How a port id picks an uplink: by its port number, or one after the other as ports connect. Not published."""
+
+    PORT_NUMBER = "port_number"
+    ROUND_ROBIN = "round_robin_at_connect"
+
+
+def key(default: Any, doc: str, **more: Any) -> Any:
+    """An optional key of the lab file with its documentation."""
+    if isinstance(default, (dict, list)):
+        return field(factory=type(default), metadata={"doc": doc, **more})
+    return field(default=default, metadata={"doc": doc, **more})
+
+
+def required(doc: str, **more: Any) -> Any:
+    """A key that has to be there."""
+    return field(metadata={"doc": doc, **more})
+
+
+@frozen
+class Shaping:
+    """Outbound traffic shaping of each port (vSphere Networking, "Traffic Shaping Policy")."""
+
+    enabled: bool = key(True, "no switches shaping off where the virtual switch has it on")
+    average: BitsPerSecond = key(BitsPerSecond(100_000_000), "long-term rate of each port, like 100 Mbit/s")
+    peak: BitsPerSecond | None = key(
+        None, "highest rate while burst is left; at least the average; default: the average"
+    )
+    burst: ByteCount = key(ByteCount(102_400 * 1024), "bytes above the average that a port may save up, like 4 MB")
+
+
+@frozen
+class Teaming:
+    """Which uplinks a port group uses, and how (vSphere Networking, "Teaming and Failover Policy")."""
+
+    load_balancing: LoadBalancing | None = key(None, "how an uplink is chosen for a frame")
+    active: tuple[str, ...] | None = key(None, "uplinks in use, in order; default: all that are not standby")
+    standby: tuple[str, ...] | None = key(None, "uplinks that replace failed active ones, in order")
+    unused: tuple[str, ...] | None = key(None, "uplinks never to be used")
+    failure_detection: FailureDetection | None = key(None, "how a failed uplink is noticed")
+    failback: bool | None = key(None, "whether a recovered uplink is used again at once")
+    notify_switches: bool | None = key(None, "whether RARP frames tell the physical switches of a change")
+
+
+@frozen
+class Portgroup:
+    """A port group of a standard switch."""
+
+    vlan: VlanNumber = key(
+        VlanNumber(0), "0: no VLAN (EST); 1 to 4094: tagged by the switch (VST); 4095: by guests (VGT)"
+    )
+    promiscuous: Answer | None = key(None, "whether a guest's request for promiscuous mode is granted")
+    mac_changes: Answer | None = key(None, "whether a guest may receive at another MAC than its initial one")
+    forged_transmits: Answer | None = key(None, "whether a guest may send from another MAC than its own")
+    teaming: Teaming = key(Teaming(), "uplinks of this port group, where they differ from the switch's")
+    shaping: Shaping | None = key(None, "shaping of each port, where it differs from the switch's")
+    labels: tuple[str, ...] = key((), "words of your own to address the port group by")
+
+
+@frozen
+class Vswitch:
+    """A standard switch. Its policies hold for all its port groups that say nothing else."""
+
+    uplinks: tuple[str, ...] = key((), "physical NICs of this host that are its uplinks, in order")
+    mtu: Mtu = key(Mtu(1500), "largest layer 2 payload, 1280 to 9000")
+    promiscuous: Answer | None = key(None, "whether a guest's request for promiscuous mode is granted")
+    mac_changes: Answer | None = key(None, "whether a guest may receive at another MAC than its initial one")
+    forged_transmits: Answer | None = key(None, "whether a guest may send from another MAC than its own")
+    teaming: Teaming = key(Teaming(), "how its uplinks are used")
+    shaping: Shaping | None = key(None, "shaping of each client port, off unless given")
+    portgroups: Mapping[str, Portgroup] = key({}, "its port groups by name")
+
+
+@frozen
+class Nic:
+    """A physical NIC (vmnic)."""
+
+    speed: BitsPerSecond = key(BitsPerSecond(10_000_000_000), "link speed, like 10 Gbit/s")
+    link: LinkState = key(LinkState.UP, "whether it has a link")
+    mac: MacAddress | None = key(None, "its address; default: made from its place in the lab")
+
+
+@frozen
+class Vmkernel:
+    """A vmkernel adapter (vmk)."""
+
+    network: str = required("its port group")
+    mac: MacAddress | None = key(None, "its address; default: made from its place in the lab")
+    sends_as: tuple[MacAddress, ...] = key(
+        (), "further source addresses by which frames of a capture are known as its own"
+    )
+
+
+@frozen
+class Vnic:
+    """A virtual NIC: what the platform gave it, and what its guest does with it."""
+
+    network: str = required("its port group")
+    mac: MacAddress | None = key(
+        None, "initial MAC, as in the VM's configuration; default: made from its place in the lab"
+    )
+    effective_mac: MacAddress | None = key(None, "MAC that the guest programmed; default: the initial one")
+    sends_as: tuple[MacAddress, ...] = key((), "further source addresses that the guest sends from")
+    promiscuous: bool = key(False, "whether the guest asks for promiscuous reception")
+    groups: tuple[MacAddress, ...] | None = key(None, "multicast addresses that the guest receives; default: all")
+    large_packets: bool = key(True, "whether the guest takes packets larger than its MTU (TSO and LRO frames)")
+    connected: bool = key(True, "no: the port is there, but nothing passes")
+
+
+@frozen
+class Vm:
+    """A virtual machine. With one vNIC its keys may stand here (``network: Prod``), with more under ``vnics``."""
+
+    vnics: Mapping[str, Vnic] = required("its vNICs by name: eth0, eth1 …")
+    host: str | None = key(None, "where it runs; may be left out where there is one host")
+    count: int | None = key(None, "so many like VMs: NAME-1, NAME-2 … with addresses of their own")
+    labels: tuple[str, ...] = key((), "words of your own to address the VM by")
+
+
+@frozen
+class Host:
+    """An ESXi host."""
+
+    esxi_version: str | None = key(None, "its version, where it differs from the lab's")
+    settings: Mapping[str, int] = key({}, "advanced settings, like Net.BlockGuestBPDU: 0")
+    nics: Mapping[str, Nic] = key({}, "its physical NICs by name: vmnic0, vmnic1 …")
+    vswitches: Mapping[str, Vswitch] = key({}, "its standard switches by name, in the order of their portset numbers")
+    vmkernel: Mapping[str, Vmkernel] = key({}, "its vmkernel adapters by name: vmk0 …")
+
+
+@frozen
+class EntryRule:
+    """Where frames of a capture enter that match all that the rule names."""
+
+    at: str = required("the port that they enter by")
+    source_mac: MacAddress | None = key(None, "frames from this address")
+    vlan: VlanNumber | None = key(None, "frames with this tag; 0: frames without one")
+    interface: str | None = key(None, "frames of the pcapng interface of this name")
+    file: str | None = key(None, "frames of the capture file of this name (* and ? are wild)")
+
+
+@frozen
+class Options:
+    """Choices of the emulator where no source says what ESXi does, or where sources contradict each other."""
+
+    forged_reference: ForgedReference = key(ForgedReference.EFFECTIVE, "address that forged transmits compares with")
+    promiscuous_scope: PromiscuousScope = key(PromiscuousScope.SWITCH_VLAN, "what a promiscuous port sees")
+    est_guest_tag: GuestTag = key(GuestTag.DROP, "a guest's own tag on a port group without VLAN")
+    ip_hash: IpHash = key(IpHash.FULL, "form of the IP hash")
+    port_hash: PortHash = key(PortHash.PORT_NUMBER, "how the originating port picks an uplink")
+
+
+@frozen
+class LabSpec:
+    """A whole lab."""
+
+    esxi_version: str = key("8.0", "version whose defaults hold: 6.0, 6.5, 6.7, 7.0, 8.0 or 9.0")
+    hosts: Mapping[str, Host] = key({}, "the hosts by name")
+    vms: Mapping[str, Vm] = key({}, "the virtual machines by name")
+    captured_at: CapturedAt = key(CapturedAt.GUEST, "where the captures were taken")
+    entry: tuple[EntryRule, ...] = key((), "where frames of a capture enter, first match first")
+    options: Options = key(Options(), "choices where ESXi's behaviour is not published")

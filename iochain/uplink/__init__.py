@@ -1,0 +1,1 @@
+"""Stages of the uplink: tags at the physical NIC, MTU, the wire."""

@@ -1,0 +1,1 @@
+"""Stages of the virtual switch: forwarding, reverse path, teaming, shaping."""
