@@ -28,7 +28,7 @@ class Answer(Enum):
 
 
 class LoadBalancing(Enum):
-    """Teaming policies of a standard switch, by the names of esxcli (vSphere Networking, "Load Balancing Algorithms")."""
+    """Teaming policies of a standard switch by esxcli's names (vSphere Networking, "Load Balancing Algorithms")."""
 
     PORT_ID = "portid"
     SOURCE_MAC = "mac"
@@ -67,7 +67,7 @@ class ForgedReference(Enum):
 
 
 class PromiscuousScope(Enum):
-    """What a promiscuous port sees. KB 1002934 says the switch, KB 324553 the port group; the emulator takes the first."""
+    """What a promiscuous port sees: KB 1002934 says the switch, KB 324553 the port group. Our default is the first."""
 
     SWITCH_VLAN = "switch_vlan"
     PORTGROUP = "portgroup"
@@ -81,7 +81,7 @@ class GuestTag(Enum):
 
 
 class IpHash(Enum):
-    """The two published forms of the IP hash: of whole addresses (KB 1007371), of last octets (vSphere Networking 7.0)."""
+    """The two published forms of the IP hash: whole addresses (KB 1007371), last octets (vSphere Networking 7.0)."""
 
     FULL = "full"
     LAST_OCTET = "last_octet"
@@ -151,7 +151,7 @@ class Vswitch:
     """A standard switch. Its policies hold for all its port groups that say nothing else."""
 
     uplinks: tuple[str, ...] = key((), "physical NICs of this host that are its uplinks, in order")
-    mtu: Mtu = key(Mtu(1500), "largest layer 2 payload, 1280 to 9000")
+    mtu: Mtu = key(Mtu(1500), "largest layer 2 payload, 1 to 9000")
     promiscuous: Answer | None = key(None, "whether a guest's request for promiscuous mode is granted")
     mac_changes: Answer | None = key(None, "whether a guest may receive at another MAC than its initial one")
     forged_transmits: Answer | None = key(None, "whether a guest may send from another MAC than its own")
