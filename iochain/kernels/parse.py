@@ -1,0 +1,256 @@
+"""The one parser: from a frame's bytes to its words (:mod:`iochain.kernels.words`).
+
+A read stays inside the captured bytes, and inside the length that the IP header gives where that is smaller, so
+that padding is never taken for a port number. An IP length of 0 (super-frames beyond 64 KB) means: to the end.
+The file is read from its end upwards: compiled functions have to stand before those that call them.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from iochain.kernels import words as w
+from iochain.kernels.compiled import compiled
+from iochain.kernels.raw import load_be16, load_be32, load_be64, load_mac, load_u8
+from iochain.kernels.rows import ADDRESS_BYTES, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
+
+_WORDS = types.Array(types.int64, 1, "C")
+_MAX_INNER_TAGS = 2
+_MAX_EXTENSIONS = 16
+_FIRST_ETHERTYPE = 0x600
+_TAG_TYPES = (0x8100, 0x88A8, 0x9100)
+_IPV4, _IPV6, _ARP = 0x0800, 0x86DD, 0x0806
+_ARP_ETHERNET_IPV4 = 0x0001_0800_0604
+_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION_OPTIONS = 0, 43, 44, 51, 60
+_MOBILITY, _HOST_IDENTITY, _SHIM6 = 135, 139, 140
+_ICMP, _TCP, _UDP, _ICMPV6, _SCTP = 1, 6, 17, 58, 132
+
+
+def parse(rows: Any) -> npt.NDArray[np.int64]:
+    """The words of every row: an array of (rows, ``COUNT``)."""
+    words = np.zeros((len(rows), w.COUNT), np.int64)
+    parse_rows(rows, words)
+    return words
+
+
+@compiled(types.void(_WORDS, types.int64, types.int64))
+def _put(words: Any, word: int, value: int) -> None:
+    words[word] = value
+    words[w.PRESENT] |= 1 << word
+
+
+@compiled(types.void(types.int64, types.int64, types.int64, types.int64, _WORDS))
+def _parse_transport(rest: int, at: int, end: int, protocol: int, words: Any) -> None:
+    """TCP, UDP, SCTP or ICMP at ``rest + at``, of which the bytes before ``end`` are there."""
+    _put(words, w.TRANSPORT_OFFSET, ADDRESS_BYTES + at)
+    if protocol in (_TCP, _UDP, _SCTP):
+        if at + 2 <= end:
+            _put(words, w.SOURCE_PORT, load_be16(rest + at))
+        if at + 4 <= end:
+            _put(words, w.DESTINATION_PORT, load_be16(rest + at + 2))
+    if protocol == _TCP:
+        if at + 8 <= end:
+            _put(words, w.TCP_SEQUENCE, load_be32(rest + at + 4))
+        if at + 12 <= end:
+            _put(words, w.TCP_ACKNOWLEDGMENT, load_be32(rest + at + 8))
+        if at + 14 <= end:
+            header = (load_u8(rest + at + 12) >> 4) * 4
+            _put(words, w.TCP_HEADER_LENGTH, header)
+            _put(words, w.TCP_FLAGS, load_be16(rest + at + 12) & 0x0FFF)
+            if header >= 20 and at + header <= end:
+                _put(words, w.PAYLOAD_OFFSET, ADDRESS_BYTES + at + header)
+        if at + 16 <= end:
+            _put(words, w.TCP_WINDOW, load_be16(rest + at + 14))
+    elif protocol == _UDP:
+        if at + 6 <= end:
+            _put(words, w.UDP_LENGTH, load_be16(rest + at + 4))
+        if at + 8 <= end:
+            _put(words, w.PAYLOAD_OFFSET, ADDRESS_BYTES + at + 8)
+    elif protocol in (_ICMP, _ICMPV6):
+        if at + 1 <= end:
+            _put(words, w.ICMP_TYPE, load_u8(rest + at))
+        if at + 2 <= end:
+            _put(words, w.ICMP_CODE, load_u8(rest + at + 1))
+
+
+@compiled(types.void(types.int64, types.int64, types.int64, _WORDS))
+def _parse_arp(rest: int, at: int, end: int, words: Any) -> None:
+    if at + 8 <= end:
+        _put(words, w.ARP_OPERATION, load_be16(rest + at + 6))
+    if at + 6 > end or load_be32(rest + at) << 16 | load_be16(rest + at + 4) != _ARP_ETHERNET_IPV4:
+        return
+    if at + 14 <= end:
+        _put(words, w.ARP_SENDER_MAC, load_mac(rest + at + 8))
+    if at + 18 <= end:
+        _put(words, w.ARP_SENDER_IP, load_be32(rest + at + 14))
+    if at + 24 <= end:
+        _put(words, w.ARP_TARGET_MAC, load_mac(rest + at + 18))
+    if at + 28 <= end:
+        _put(words, w.ARP_TARGET_IP, load_be32(rest + at + 24))
+
+
+@compiled(types.void(types.int64, types.int64, types.int64, _WORDS))
+def _parse_ipv4(rest: int, at: int, end: int, words: Any) -> None:
+    if at + 1 > end or load_u8(rest + at) >> 4 != 4:
+        return
+    header = (load_u8(rest + at) & 15) * 4
+    _put(words, w.IPV4_HEADER_LENGTH, header)
+    if at + 2 <= end:
+        _put(words, w.IPV4_TOS, load_u8(rest + at + 1))
+    if at + 4 <= end:
+        total = load_be16(rest + at + 2)
+        _put(words, w.IPV4_TOTAL_LENGTH, total)
+        if total != 0:
+            end = min(end, max(at + total, at + 20))
+    if at + 6 <= end:
+        _put(words, w.IPV4_ID, load_be16(rest + at + 4))
+    if at + 8 <= end:
+        _put(words, w.IPV4_FRAGMENT, load_be16(rest + at + 6))
+    if at + 9 <= end:
+        _put(words, w.IPV4_TTL, load_u8(rest + at + 8))
+    if at + 10 <= end:
+        _put(words, w.IPV4_PROTOCOL, load_u8(rest + at + 9))
+        _put(words, w.TRANSPORT, load_u8(rest + at + 9))
+    if at + 16 <= end:
+        _put(words, w.IPV4_SOURCE, load_be32(rest + at + 12))
+    if at + 20 > end:
+        return
+    _put(words, w.IPV4_DESTINATION, load_be32(rest + at + 16))
+    if header >= 20 and at + header <= end and load_be16(rest + at + 6) & 0x1FFF == 0:
+        _parse_transport(rest, at + header, end, load_u8(rest + at + 9), words)
+
+
+@compiled(types.int64(types.int64))
+def _extension_bit(header: int) -> int:
+    """The bit of word IPV6_EXTENSIONS for an extension header; 0: it is no extension header (RFC 8200, 4)."""
+    if header == _HOP_BY_HOP:
+        return w.EXTENSION_HOP_BY_HOP
+    if header == _ROUTING:
+        return w.EXTENSION_ROUTING
+    if header == _FRAGMENT:
+        return w.EXTENSION_FRAGMENT
+    if header == _DESTINATION_OPTIONS:
+        return w.EXTENSION_DESTINATION
+    if header == _AUTHENTICATION:
+        return w.EXTENSION_AUTHENTICATION
+    if header in (_MOBILITY, _HOST_IDENTITY, _SHIM6):
+        return w.EXTENSION_OTHER
+    return 0
+
+
+@compiled(types.void(types.int64, types.int64, types.int64, types.int64, _WORDS))
+def _parse_extensions(rest: int, at: int, end: int, header: int, words: Any) -> None:
+    """Walk the extension headers of an IPv6 packet to its transport header."""
+    first_fragment = True
+    seen = 0
+    for _ in range(_MAX_EXTENSIONS):
+        bit = _extension_bit(header)
+        if bit == 0:
+            _put(words, w.IPV6_EXTENSIONS, seen)
+            _put(words, w.TRANSPORT, header)
+            if first_fragment:
+                _parse_transport(rest, at, end, header, words)
+            return
+        seen |= bit
+        if at + 8 > end:
+            break
+        size = (load_u8(rest + at + 1) + 1) * 8
+        if header == _FRAGMENT:
+            size = 8
+            _put(words, w.IPV6_FRAGMENT, load_be16(rest + at + 2))
+            first_fragment = first_fragment and load_be16(rest + at + 2) >> 3 == 0
+        elif header == _AUTHENTICATION:
+            size = (load_u8(rest + at + 1) + 2) * 4
+        header = load_u8(rest + at)
+        at += size
+        if at > end:
+            break
+    _put(words, w.IPV6_EXTENSIONS, seen)
+
+
+@compiled(types.void(types.int64, types.int64, types.int64, _WORDS))
+def _parse_ipv6(rest: int, at: int, end: int, words: Any) -> None:
+    if at + 1 > end or load_u8(rest + at) >> 4 != 6:
+        return
+    if at + 2 <= end:
+        _put(words, w.IPV6_TRAFFIC_CLASS, load_be16(rest + at) >> 4 & 0xFF)
+    if at + 4 <= end:
+        _put(words, w.IPV6_FLOW_LABEL, load_be32(rest + at) & 0xFFFFF)
+    if at + 6 <= end:
+        payload = load_be16(rest + at + 4)
+        _put(words, w.IPV6_PAYLOAD_LENGTH, payload)
+        if payload != 0:
+            end = min(end, at + 40 + payload)
+    if at + 7 <= end:
+        _put(words, w.IPV6_NEXT_HEADER, load_u8(rest + at + 6))
+    if at + 8 <= end:
+        _put(words, w.IPV6_HOP_LIMIT, load_u8(rest + at + 7))
+    if at + 24 <= end:
+        _put(words, w.IPV6_SOURCE_HIGH, load_be64(rest + at + 8))
+        _put(words, w.IPV6_SOURCE_LOW, load_be64(rest + at + 16))
+    if at + 40 > end:
+        return
+    _put(words, w.IPV6_DESTINATION_HIGH, load_be64(rest + at + 24))
+    _put(words, w.IPV6_DESTINATION_LOW, load_be64(rest + at + 32))
+    _parse_extensions(rest, at + 40, end, load_u8(rest + at + 6), words)
+
+
+@compiled(types.void(types.int64, types.int64, _WORDS))
+def _parse_types(rest: int, end: int, words: Any) -> None:
+    """All behind the two addresses: ``end`` bytes at ``rest``, at least the two of the EtherType."""
+    kind = load_be16(rest)
+    _put(words, w.ETHERTYPE, kind)
+    if end >= 18:
+        _put(words, w.WORD_AT_26, load_be32(rest + 14))
+    if end >= 22:
+        _put(words, w.WORD_AT_30, load_be32(rest + 18))
+    at = 2
+    for depth in range(_MAX_INNER_TAGS):
+        if kind not in _TAG_TYPES:
+            break
+        if at + 4 > end:
+            return
+        _put(words, w.INNER_TCI + depth, load_be16(rest + at))
+        kind = load_be16(rest + at + 2)
+        at += 4
+    _put(words, w.NETWORK_TYPE, kind)
+    _put(words, w.NETWORK_OFFSET, ADDRESS_BYTES + at)
+    if kind < _FIRST_ETHERTYPE:
+        if at + 3 <= end:
+            _put(words, w.LLC, load_be16(rest + at) << 8 | load_u8(rest + at + 2))
+    elif kind == _IPV4:
+        _parse_ipv4(rest, at, end, words)
+    elif kind == _IPV6:
+        _parse_ipv6(rest, at, end, words)
+    elif kind == _ARP:
+        _parse_arp(rest, at, end, words)
+
+
+@compiled(types.void(ROWS, types.int64, _WORDS))
+def parse_row(rows: Any, index: int, words: Any) -> None:
+    """Fill ``words`` from row ``index``; words that the frame has not keep what they held, their bits are cleared."""
+    row = rows[index]
+    words[w.PRESENT] = 0
+    _put(words, w.DESTINATION, load_mac(row.address))
+    _put(words, w.SOURCE, load_mac(row.address + 6))
+    _put(words, w.LENGTH, row.length)
+    _put(words, w.WIRE_LENGTH, row.wire_length)
+    _put(words, w.ORIGIN, row.order >> SERIAL_BITS)
+    if row.tag != NO_TAG:
+        _put(words, w.TAG, row.tag)
+    if row.entry != NOWHERE:
+        _put(words, w.ENTRY, row.entry)
+    if row.interface != NOWHERE:
+        _put(words, w.INTERFACE, row.interface)
+    if row.mss != 0:
+        _put(words, w.MSS, row.mss)
+    _parse_types(row.address + row.skip, row.length - ADDRESS_BYTES, words)
+
+
+@compiled(types.void(ROWS, types.Array(types.int64, 2, "C")))
+def parse_rows(rows: Any, words: Any) -> None:
+    """Fill ``words[i]`` from row *i*."""
+    for i in range(len(rows)):
+        parse_row(rows, i, words[i])
