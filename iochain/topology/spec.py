@@ -8,7 +8,7 @@ text like ``100 Mbit/s`` or ``4 MB`` becomes a number once, when the file is rea
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, NewType
+from typing import Any, Final, NewType
 
 from attrs import field, frozen
 
@@ -18,6 +18,10 @@ VlanNumber = NewType("VlanNumber", int)
 Mtu = NewType("Mtu", int)
 MacAddress = NewType("MacAddress", str)
 """Six bytes in lower case hexadecimal with colons, as ESXi writes them."""
+
+ESXI_VERSIONS: Final = ("6.0", "6.5", "6.7", "7.0", "8.0", "9.0")
+RATES: Final = {"minimum": 1_000, "maximum": 10**12}
+"""The range of rates in bit/s: 1 kbit/s, the finest step of the vSphere Client, to 1 Tbit/s."""
 
 
 class Answer(Enum):
@@ -95,7 +99,7 @@ class PortHash(Enum):
 
 
 def key(default: Any, doc: str, **more: Any) -> Any:
-    """An optional key of the lab file with its documentation."""
+    """An optional key of the lab file with its documentation; more: ``minimum`` and ``maximum``, or ``choices``."""
     if isinstance(default, (dict, list)):
         return field(factory=type(default), metadata={"doc": doc, **more})
     return field(default=default, metadata={"doc": doc, **more})
@@ -111,11 +115,16 @@ class Shaping:
     """Outbound traffic shaping of each port (vSphere Networking, "Traffic Shaping Policy")."""
 
     enabled: bool = key(True, "no switches shaping off where the virtual switch has it on")
-    average: BitsPerSecond = key(BitsPerSecond(100_000_000), "long-term rate of each port, like 100 Mbit/s")
+    average: BitsPerSecond = key(BitsPerSecond(100_000_000), "long-term rate of each port, like 100 Mbit/s", **RATES)
     peak: BitsPerSecond | None = key(
-        None, "highest rate while burst is left; at least the average; default: the average"
+        None, "highest rate while burst is left; at least the average; default: the average", **RATES
     )
-    burst: ByteCount = key(ByteCount(102_400 * 1024), "bytes above the average that a port may save up, like 4 MB")
+    burst: ByteCount = key(
+        ByteCount(102_400 * 1024),
+        "bytes above the average that a port may save up, like 4 MB",
+        minimum=1,
+        maximum=1 << 30,
+    )
 
 
 @frozen
@@ -164,7 +173,7 @@ class Vswitch:
 class Nic:
     """A physical NIC (vmnic)."""
 
-    speed: BitsPerSecond = key(BitsPerSecond(10_000_000_000), "link speed, like 10 Gbit/s")
+    speed: BitsPerSecond = key(BitsPerSecond(10_000_000_000), "link speed, like 10 Gbit/s", **RATES)
     link: LinkState = key(LinkState.UP, "whether it has a link")
     mac: MacAddress | None = key(None, "its address; default: made from its place in the lab")
 
@@ -202,7 +211,9 @@ class Vm:
 
     vnics: Mapping[str, Vnic] = required("its vNICs by name: eth0, eth1 …")
     host: str | None = key(None, "where it runs; may be left out where there is one host")
-    count: int | None = key(None, "so many like VMs: NAME-1, NAME-2 … with addresses of their own")
+    count: int | None = key(
+        None, "so many like VMs: NAME-1, NAME-2 … with addresses of their own", minimum=1, maximum=100_000
+    )
     labels: tuple[str, ...] = key((), "words of your own to address the VM by")
 
 
@@ -210,7 +221,7 @@ class Vm:
 class Host:
     """An ESXi host."""
 
-    esxi_version: str | None = key(None, "its version, where it differs from the lab's")
+    esxi_version: str | None = key(None, "its version, where it differs from the lab's", choices=ESXI_VERSIONS)
     settings: Mapping[str, int] = key({}, "advanced settings, like Net.BlockGuestBPDU: 0")
     nics: Mapping[str, Nic] = key({}, "its physical NICs by name: vmnic0, vmnic1 …")
     vswitches: Mapping[str, Vswitch] = key({}, "its standard switches by name, in the order of their portset numbers")
@@ -243,7 +254,7 @@ class Options:
 class LabSpec:
     """A whole lab."""
 
-    esxi_version: str = key("8.0", "version whose defaults hold: 6.0, 6.5, 6.7, 7.0, 8.0 or 9.0")
+    esxi_version: str = key("8.0", "version whose defaults hold: 6.0, 6.5, 6.7, 7.0, 8.0 or 9.0", choices=ESXI_VERSIONS)
     hosts: Mapping[str, Host] = key({}, "the hosts by name")
     vms: Mapping[str, Vm] = key({}, "the virtual machines by name")
     captured_at: CapturedAt = key(CapturedAt.GUEST, "where the captures were taken")

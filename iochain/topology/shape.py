@@ -1,0 +1,383 @@
+"""Nested data to the values of :mod:`iochain.topology.spec`, with all mistakes of shape and of single values.
+
+One walk over the attrs fields serves files, settings of the command line and labs built in Python. Where something is
+wrong a harmless value stands in, so the walk goes on and what depends on it can be checked too.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
+
+import attrs
+from attrs import Attribute, Factory, define
+
+from iochain.topology import units
+from iochain.topology.mistakes import Finding, KeyPath, guess, nearest
+from iochain.topology.spec import (
+    Answer,
+    BitsPerSecond,
+    ByteCount,
+    EntryRule,
+    FailureDetection,
+    Host,
+    LabSpec,
+    LoadBalancing,
+    MacAddress,
+    Mtu,
+    Nic,
+    Options,
+    Portgroup,
+    Shaping,
+    Teaming,
+    VlanNumber,
+    Vm,
+    Vmkernel,
+    Vnic,
+    Vswitch,
+)
+from iochain.topology.units import shown
+
+DEEPEST: Final = 40
+"""Levels of nesting; a lab has nine."""
+
+NAMES: Final[Mapping[type, str]] = {
+    LabSpec: "a lab",
+    Host: "a host",
+    Nic: "a physical NIC",
+    Vmkernel: "a vmkernel adapter",
+    Vswitch: "a standard switch",
+    Portgroup: "a port group",
+    Teaming: "teaming",
+    Shaping: "shaping",
+    Vm: "a VM",
+    Vnic: "a vNIC",
+    EntryRule: "an entry rule",
+    Options: "the options",
+}
+
+RANGES: Final[Mapping[Any, tuple[str, int, int]]] = {VlanNumber: ("VLAN number", 0, 4095), Mtu: ("MTU", 1, 9000)}
+"""What a number of this type is called, and its limits."""
+
+ANSWERS: Final = {"yes": True, "no": False, "on": True, "off": False, "true": True, "false": False}
+"""The words for a boolean; YAML 1.2 itself knows only true and false."""
+
+MEANT: Final = {
+    "loadbalance_srcid": "portid",
+    "loadbalance_srcmac": "mac",
+    "loadbalance_ip": "iphash",
+    "failover_explicit": "explicit",
+    "failover": "explicit",
+    "srcid": "portid",
+    "srcmac": "mac",
+}
+"""Teaming policies by the names of the vSphere API, which are not ours."""
+
+DISTRIBUTED: Final = {
+    "blocked": "blocked ports",
+    "pvlan": "private VLANs",
+    "private_vlan": "private VLANs",
+    "trunk": "VLAN ranges; VLAN 4095 lets all VLANs pass",
+    "vlans": "VLAN ranges; VLAN 4095 lets all VLANs pass",
+    "mac_learning": "MAC learning",
+    "ingress_shaping": "ingress shaping",
+    "egress_shaping": "egress shaping",
+    "lacp": "LACP",
+    "lag": "LACP",
+    "lags": "LACP",
+    "nioc": "Network I/O Control",
+    "netflow": "NetFlow",
+    "ipfix": "NetFlow",
+    "mirror": "port mirroring",
+    "port_mirroring": "port mirroring",
+    "ports": "settings for single ports",
+    "overrides": "settings for single ports",
+    "binding": "port binding",
+    "filters": "traffic filtering and marking",
+    "rules": "traffic filtering and marking",
+    "multicast_snooping": "multicast snooping",
+    "health_check": "health check",
+}
+"""What only a distributed switch has, by the key that somebody may look for it under."""
+
+
+@define
+class Shaped:
+    """What the walk found beside the values."""
+
+    findings: list[Finding] = Factory(list)
+    wrong: set[KeyPath] = Factory(set)
+    """Where a stand-in is: nothing more is to be said of such a place."""
+    written: dict[KeyPath, KeyPath] = Factory(dict)
+    """Where what has a short form was really written."""
+    incomplete: bool = False
+    """Whether something that others refer to may be lost, so that their mistakes would be no mistakes of theirs."""
+
+    def mistake(self, path: KeyPath, message: str, *, at: KeyPath | None = None) -> None:
+        """Note a mistake; the value that is missing or wrong is the one at ``at`` where this is another."""
+        self.findings.append(Finding(path, message))
+        self.wrong.add(path if at is None else at)
+
+
+def shape(data: Any) -> tuple[LabSpec, Shaped]:
+    """The lab that plain data (see :func:`plain`) say, and what is wrong with them."""
+    shaped = Shaped()
+    spec: LabSpec = _record(LabSpec, data, (), shaped)
+    return spec, shaped
+
+
+def plain(data: Any, depth: int = 0) -> Any:
+    """Nested dicts, lists and scalars from data that may hold attrs values, enumeration members, tuples.
+
+    Raises ValueError where the nesting is too deep (or has no end).
+    """
+    if depth > DEEPEST:
+        raise ValueError("the data are nested too deeply for a lab")
+    if attrs.has(type(data)):
+        told = {a.name: getattr(data, a.name) for a in attrs.fields(type(data))}
+        return {name: plain(value, depth + 1) for name, value in told.items() if value is not None}
+    if isinstance(data, Enum):
+        return data.value
+    if isinstance(data, Mapping):
+        return {_name(key): plain(value, depth + 1) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [plain(value, depth + 1) for value in data]
+    return data
+
+
+def answer(value: Any) -> bool:
+    """Yes or no from a word or a bool; ValueError for all else."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ANSWERS:
+        return ANSWERS[value.lower()]
+    raise ValueError(f"{shown(value)} is neither yes nor no")
+
+
+def fields(cls: type) -> dict[str, "Attribute[Any]"]:
+    """The keys of one level of the lab file."""
+    return {a.name: a for a in attrs.fields(cls)}
+
+
+def inner(kind: Any) -> Any:
+    """``X`` of ``X | None``."""
+    if get_origin(kind) in (UnionType, Union):
+        return next(one for one in get_args(kind) if one is not type(None))
+    return kind
+
+
+def _name(key: Any) -> str:
+    return key if isinstance(key, str) else key.value if isinstance(key, Enum) else shown(key)
+
+
+def _record(cls: type, data: Any, path: KeyPath, shaped: Shaped) -> Any:
+    if cls is Shaping and _is_answer(data):
+        return Shaping(enabled=answer(data))
+    if cls is Vm and (isinstance(data, dict) or data is None):
+        data = _long_form(data or {}, path, shaped)
+    if not isinstance(data, dict):
+        if data is not None:
+            shaped.mistake(path, f"{shown(data)} stands where {NAMES[cls]} is described; keys and values are needed")
+            shaped.incomplete = True
+            return _stand_in(cls)
+        data = {}
+    known = fields(cls)
+    unknown = [name for name in data if name not in known]
+    for name in unknown:
+        _unknown(cls, name, path, shaped)
+    misspelled = {nearest(name, known) for name in unknown}
+    values = {}
+    for name, attribute in known.items():
+        if name in data:
+            values[name] = _value(attribute, data[name], (*path, name), shaped)
+        elif attribute.default is attrs.NOTHING:
+            if name not in misspelled:  # else its absence has been told of
+                shaped.mistake(path, f'the key "{name}" is missing ({attribute.metadata["doc"]})', at=(*path, name))
+            shaped.wrong.add((*path, name))
+            values[name] = _nothing(attribute.type)
+    return cls(**values)
+
+
+def _is_answer(data: Any) -> bool:
+    return isinstance(data, bool) or (isinstance(data, str) and data.lower() in ANSWERS)
+
+
+def _stand_in(cls: type) -> Any:
+    return cls(**{name: _nothing(a.type) for name, a in fields(cls).items() if a.default is attrs.NOTHING})
+
+
+def _nothing(kind: Any) -> Any:
+    return {} if get_origin(kind) is Mapping else ""
+
+
+def _long_form(data: dict[str, Any], path: KeyPath, shaped: Shaped) -> dict[str, Any]:
+    """The VM with its one vNIC under ``vnics``, if its keys stand directly in the VM."""
+    direct = [name for name in data if name in fields(Vnic)]
+    if "vnics" in data:
+        for name in direct:
+            shaped.mistake((*path, name), "this key of a vNIC stands beside vnics; put it below one of them")
+        return {name: value for name, value in data.items() if name not in direct}
+    known = [*fields(Vm), *fields(Vnic)]
+    misspelled = [name for name in data if name not in known and nearest(name, known) in fields(Vnic)]
+    if any(nearest(name, known) == "vnics" for name in data if name not in known):
+        return data if not direct else {**data, "vnics": None}
+    shaped.written[(*path, "vnics", "eth0")] = path
+    eth0 = {name: value for name, value in data.items() if name in direct or name in misspelled}
+    return {**{name: value for name, value in data.items() if name not in eth0}, "vnics": {"eth0": eth0}}
+
+
+def _unknown(cls: type, name: str, path: KeyPath, shaped: Shaped) -> None:
+    if name in DISTRIBUTED and cls in (Portgroup, Vswitch, Vm, Vnic, Host, Nic, LabSpec):
+        message = f"a standard switch has no {DISTRIBUTED[name]}; distributed switches do (not modelled yet)"
+        if ";" in DISTRIBUTED[name]:
+            thing, instead = DISTRIBUTED[name].split("; ")
+            message = f"a standard switch has no {thing}; distributed switches do (not modelled yet). {instead}"
+    else:
+        known = [*fields(cls), *(fields(Vnic) if cls is Vm else ())]
+        message = f'"{name}" is no key of {NAMES[cls]}' + (guess(name, known) or f" ({', '.join(known)})")
+        shaped.incomplete |= any(_holds_names(a.type) for a in fields(cls).values())
+    shaped.mistake((*path, name), message)
+
+
+def _holds_names(kind: Any) -> bool:
+    return get_origin(kind) is Mapping and attrs.has(get_args(kind)[1])
+
+
+def _value(attribute: "Attribute[Any]", data: Any, path: KeyPath, shaped: Shaped) -> Any:
+    kind = attribute.type
+    optional = inner(kind) is not kind
+    kind = inner(kind)
+    if data is None and optional:
+        return None
+    if attrs.has(kind):
+        return _record(kind, data, path, shaped)
+    if get_origin(kind) is Mapping:
+        return _named(kind, attribute, data, path, shaped)
+    if get_origin(kind) is tuple:
+        return _listed(kind, attribute, data, path, shaped)
+    return _scalar(kind, attribute, data, path, shaped)
+
+
+def _named(kind: Any, attribute: "Attribute[Any]", data: Any, path: KeyPath, shaped: Shaped) -> dict[str, Any]:
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        shaped.mistake(path, f"{shown(data)} stands where names with values below are needed")
+        shaped.incomplete = True
+        return {}
+    of = get_args(kind)[1]
+    values = {}
+    for name, entry in data.items():
+        if not name:
+            shaped.mistake((*path, name), "a name cannot be empty")
+        elif attrs.has(of):
+            values[name] = _record(of, entry, (*path, name), shaped)
+        else:
+            values[name] = _scalar(of, attribute, entry, (*path, name), shaped)
+    return values
+
+
+def _listed(kind: Any, attribute: "Attribute[Any]", data: Any, path: KeyPath, shaped: Shaped) -> tuple[Any, ...] | None:
+    if data is None:
+        return ()
+    if not isinstance(data, list):
+        hint = f": [{data}]" if isinstance(data, str) and len(data) < 60 and data.isprintable() else ""
+        shaped.mistake(path, f"{shown(data)} stands where a list is needed{hint}")
+        shaped.incomplete |= attribute.name == "uplinks"
+        return attribute.default if isinstance(attribute.default, tuple) else None
+    of = get_args(kind)[0]
+    if attrs.has(of):
+        return tuple(_record(of, entry, (*path, index), shaped) for index, entry in enumerate(data))
+    return tuple(_scalar(of, attribute, entry, (*path, index), shaped) for index, entry in enumerate(data))
+
+
+def _scalar(kind: Any, attribute: "Attribute[Any]", data: Any, path: KeyPath, shaped: Shaped) -> Any:
+    try:
+        if data is None:
+            raise ValueError("a value is missing; write one or take the key out")
+        if isinstance(data, (dict, list)):
+            raise ValueError(f"{shown(data)} stands where one value is needed")
+        return _read(kind, attribute, data)
+    except ValueError as wrong:
+        shaped.mistake(path, str(wrong))
+        default = attribute.default
+        own = inner(attribute.type) is kind  # else it is one entry of several
+        return default if own and default is not attrs.NOTHING else _blank(kind)
+
+
+def _blank(kind: Any) -> Any:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return next(iter(kind))
+    return 0 if kind in (int, BitsPerSecond, ByteCount, VlanNumber, Mtu) else ""
+
+
+def _read(kind: Any, attribute: "Attribute[Any]", data: Any) -> Any:
+    more = attribute.metadata
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _member(kind, data)
+    if "choices" in more:
+        return _choice(data, more["choices"])
+    if kind in RANGES:
+        what, lowest, highest = RANGES[kind]
+        return _number(data, what, lowest, highest)
+    if kind is int:
+        return _number(
+            data, attribute.name if "minimum" in more else "whole number", more.get("minimum"), more.get("maximum")
+        )
+    value = READERS[kind](data)
+    if "minimum" in more and not more["minimum"] <= value <= more["maximum"]:
+        text = units.format_rate if kind is BitsPerSecond else units.format_size
+        raise ValueError(f"{shown(data)} is out of range ({text(more['minimum'])} to {text(more['maximum'])})")
+    return value
+
+
+def _text(data: Any) -> str:
+    if isinstance(data, (str, int, float)):
+        return _name(data)
+    raise ValueError(f"{shown(data)} is no text")
+
+
+READERS: Final[Mapping[Any, Callable[[Any], Any]]] = {
+    bool: answer,
+    str: _text,
+    MacAddress: units.mac,
+    BitsPerSecond: units.rate,
+    ByteCount: units.size,
+}
+
+
+def _member(kind: type[Enum], data: Any) -> Enum:
+    values = [member.value for member in kind]
+    if kind is Answer and _is_answer(data):
+        return Answer.ACCEPT if answer(data) else Answer.REJECT
+    if isinstance(data, str) and data in values:
+        return kind(data)
+    if kind in (LoadBalancing, FailureDetection) and data in ("lbt", "load", "loadbalance_loadbased", "lacp", "lag"):
+        thing = "LACP" if data in ("lacp", "lag") else "load-based teaming"
+        raise ValueError(f"a standard switch has no {thing}; distributed switches do (not modelled yet)")
+    near = f'; is "{MEANT[data]}" meant?' if isinstance(data, str) and data in MEANT else guess(_name(data), values)
+    raise ValueError(f"{shown(data)} is not allowed here ({', '.join(values)}){near}")
+
+
+def _choice(data: Any, choices: tuple[str, ...]) -> str:
+    text = _name(data)
+    if text in choices or f"{text}.0" in choices:
+        return text if text in choices else f"{text}.0"
+    raise ValueError(f"{shown(data)} is not known here ({', '.join(choices)})")
+
+
+def _number(data: Any, what: str, lowest: int | None, highest: int | None) -> int:
+    text = data if isinstance(data, str) else shown(data)
+    number = None
+    if isinstance(data, int) and not isinstance(data, bool):
+        number = data
+    elif isinstance(data, str) and len(text) <= units.LONGEST and text.removeprefix("-").isdecimal() and text.isascii():
+        number = int(text)
+    span = f" ({lowest} to {highest})" if lowest is not None else ""
+    if number is None and isinstance(data, str) and what == "VLAN number" and set(text) <= set("0123456789-, "):
+        raise ValueError(
+            f"{shown(data)} is no VLAN number{span}; ranges are for distributed switches (not modelled yet)"
+        )
+    if number is None or (lowest is not None and number < lowest) or (highest is not None and number > highest):
+        raise ValueError(f"{shown(data)} is no {what}{span}")
+    return number
