@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import define, field, frozen
 
+from iochain.kernels.order import first_from, sorted_rows
 from iochain.kernels.rows import (
     ADDRESS_BYTES,
     MAX_ORDER,
@@ -82,6 +83,24 @@ def joined(batches: Iterable[Batch]) -> Batch:
         return some[0] if some else EMPTY
     pins = {id(pin): pin for batch in some for pin in batch.pins}
     return Batch(np.concatenate([batch.rows for batch in some]), tuple(pins.values()))
+
+
+@define
+class Waiting:
+    """Frames that wait for their time, which stands in their rows already."""
+
+    batch: Batch = EMPTY
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def release(self, more: Batch, until: Instant) -> Batch:
+        """Take more frames in, and give out, in order, all that come before ``until``."""
+        both = joined((self.batch, more))
+        rows = sorted_rows(both.rows)
+        due = int(first_from(rows, until.time_ns, until.order))
+        self.batch = Batch(rows[due:], both.pins) if due < len(rows) else EMPTY
+        return Batch(rows[:due], both.pins)
 
 
 def batch_of(frames: Iterable[tuple[bytes, int]], source: int = 0, first_serial: int = 1) -> Batch:

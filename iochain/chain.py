@@ -65,6 +65,7 @@ class Drop:
 
     reason: Reason
     rule: str = ""
+    setting: "From | None" = field(default=None, eq=False)  # where it is not one of the stage's own
 
 
 @frozen
@@ -141,6 +142,8 @@ class Port:
     vlan: int | None = None  # of the port group; 4095: all
     initial_mac: Mac | None = None
     effective_mac: Mac | None = None  # what the guest programmed
+    team: str | None = None  # the node of its port group's uplinks
+    turn: int = 0  # how many ports of its switch connected before it
     mac_accepted: bool = True  # whether the switch honours it
     promiscuous: bool = False  # asked for and granted
     groups: frozenset[Mac] | None = None  # multicast addresses received; None: all
@@ -397,10 +400,11 @@ class Alone:
         """Run each stage that has rows, or that holds some."""
         from iochain.batch import joined
 
-        parts: list[Passed] = []
         waiting = [lane for lane, state in enumerate(self.states) if hasattr(state, "__len__") and len(state)]
-        for lane in sorted({*np.unique(lanes).tolist(), *waiting}):
-            parts.append(self.stages[lane].run(self.states[lane], batch[lanes == lane], until))
+        parts = [
+            self.stages[lane].run(self.states[lane], batch[lanes == lane], until)
+            for lane in sorted({*np.unique(lanes).tolist(), *waiting})
+        ]
         drops: list[Drop] = []
         why: list[npt.NDArray[np.int32]] = []
         for part in parts:

@@ -415,10 +415,13 @@ class Frame:
     @overload
     def ask(self, table: Table[int, Answer], key: "Value | int", /) -> Answer: ...
     @overload
+    def ask(self, table: Table[str, Answer], key: str, /) -> Answer: ...
+    @overload
     def ask(self, table: Table[Any, Answer], *keys: "Value | int") -> Answer: ...
-    def ask(self, table: Table[Any, Answer], *keys: "Value | int") -> Answer:
-        """What a table answers for a key of one or several fields."""
-        key = int(keys[0]) if len(keys) == 1 else tuple(map(int, keys))
+    def ask(self, table: Table[Any, Answer], *keys: "Value | int | str") -> Answer:
+        """What a table answers for a key of one or several fields, numbers or names."""
+        plain = [key if isinstance(key, str) else int(key) for key in keys]
+        key = plain[0] if len(plain) == 1 else tuple(plain)
         answer = table.get(key)
         self.notes.asked.append(Asked(table, key, answer))
         return answer

@@ -37,3 +37,17 @@ def is_sorted(rows: Any) -> bool:
         if not precedes(rows, i - 1, i):
             return False
     return True
+
+
+@compiled(types.int64(ROWS, types.int64, types.int64))
+def first_from(rows: Any, time_ns: int, order: int) -> int:
+    """The index of the first of sorted rows that does not come before (time, order)."""
+    low, high = 0, len(rows)
+    while low < high:
+        middle = (low + high) // 2
+        row = rows[middle]
+        if row.time_ns < time_ns or (row.time_ns == time_ns and row.order < order):
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -1,0 +1,163 @@
+"""The uplink's way to the wire: transmit queue, padding, and the time that each frame takes on the cable.
+
+A frame takes (its bytes, at least 60, + 4 FCS + 8 preamble + 12 gap) * 8 / rate (IEEE 802.3); remainders of a
+nanosecond are kept, so that a million frames do not drift. Short frames are padded with zeros to Net.MinEtherLen, the
+tag not counted (vmkapi_net_pkt.h). What waits for the wire is at most Net.MaxNetifTxQueueLen frames.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import define, frozen
+from numba import types
+
+from iochain.batch import EMPTY, Batch, Instant, Waiting
+from iochain.chain import Drop, Passed, Reason
+from iochain.kernels import words as w
+from iochain.kernels.compiled import compiled
+from iochain.kernels.parse import parse_row
+from iochain.kernels.rows import ETHERNET_BYTES, NO_TAG, ROWS, TAG_BYTES
+
+SMALLEST_FRAME: Final = 60
+FCS_BYTES: Final = 4
+OVERHEAD_BYTES: Final = FCS_BYTES + 8 + 12
+GAP_BITS: Final = 12 * 8
+_LARGEST_HEADERS: Final = 40  # of IPv4 and TCP without options: where a cut frame does not show them
+
+
+@frozen
+class Wire:
+    """Speed of the link, room in the transmit queue, smallest frame, and the MTU, which tells super-frames."""
+
+    rate_bps: int
+    queue_frames: int = 2000
+    smallest_frame: int = SMALLEST_FRAME
+    mtu: int = 1500
+
+    def start(self) -> "Wires":
+        """An idle link."""
+        return Wires.of([self])
+
+    def run(self, state: "Wires", batch: Batch, until: Instant) -> Passed:
+        """Send frames, one after the other."""
+        return state.run(batch, np.zeros(len(batch), np.int32), until)
+
+    @classmethod
+    def bank(cls, stages: Sequence["Wire"]) -> "Wires":
+        """The links of many uplinks, in arrays."""
+        return Wires.of(stages)
+
+
+# Columns of a lane's state: the link is busy until _BUSY ns and _REST / rate of the next.
+_RATE, _QUEUE, _SMALLEST, _MTU, _BUSY, _REST, _HEAD, _COUNT, _SUPER = range(9)
+_COLUMNS = 9
+_NANO = 10**9
+
+
+@define
+class Wires:
+    """The links of many uplinks: a row of ``lanes`` each, and the start times of what waits in ``queues``."""
+
+    lanes: npt.NDArray[np.int64]
+    queues: npt.NDArray[np.int64]
+    waiting: Waiting
+
+    @classmethod
+    def of(cls, stages: Sequence[Wire]) -> "Wires":
+        """Idle links."""
+        lanes = np.zeros((len(stages), _COLUMNS), np.int64)
+        for lane, stage in zip(lanes, stages, strict=True):
+            lane[:_BUSY] = stage.rate_bps, stage.queue_frames, stage.smallest_frame, stage.mtu
+            lane[_BUSY] = np.iinfo(np.int64).min
+        longest = max((stage.queue_frames for stage in stages), default=1)
+        return cls(lanes, np.zeros((len(stages), longest), np.int64), Waiting())
+
+    @property
+    def held(self) -> int:
+        """How many frames are on their way."""
+        return len(self.waiting)
+
+    @property
+    def super_frames(self) -> npt.NDArray[np.int64]:
+        """How many TCP frames longer than the MTU left whole, by lane."""
+        return self.lanes[:, _SUPER]
+
+    def __len__(self) -> int:
+        return self.held
+
+    def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
+        """Give each frame the time at which its last bit is sent; those that find the queue full are dropped."""
+        rows = batch.rows.copy()
+        passed = np.empty(len(rows), np.bool_)
+        send(rows, lanes, self.lanes, self.queues, passed)
+        lost = Batch(rows[~passed], batch.pins) if not passed.all() else EMPTY
+        out = self.waiting.release(Batch(rows[passed], batch.pins), until)
+        return Passed(out, lost, np.zeros(len(lost), np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
+
+
+_STATE = types.Array(types.int64, 2, "C")
+_LANES = types.Array(types.int32, 1, "C")
+_FLAGS = types.Array(types.boolean, 1, "C")
+
+
+@compiled(types.void(ROWS, types.int64, types.int64))
+def _pad(rows: Any, index: int, smallest: int) -> None:
+    """Zeros up to the smallest frame; a frame that the snap length cut gets its length only."""
+    row = rows[index]
+    short = smallest - row.wire_length
+    if short <= 0:
+        return
+    if row.length == row.wire_length:
+        row.pad = short
+    else:
+        row.wire_length = smallest
+
+
+@compiled(types.void(ROWS, types.int64, types.int64))
+def _infer_mss(rows: Any, index: int, mtu: int) -> None:
+    """The segment size of a super-frame, if nothing better is known: what fits the MTU behind its headers."""
+    words = np.zeros(w.COUNT, np.int64)
+    parse_row(rows, index, words)
+    headers = _LARGEST_HEADERS
+    if words[w.PRESENT] >> w.PAYLOAD_OFFSET & 1:
+        headers = words[w.PAYLOAD_OFFSET] - words[w.NETWORK_OFFSET]
+    rows[index].mss = max(1, mtu - headers)
+
+
+@compiled(types.void(ROWS, _LANES, _STATE, _STATE, _FLAGS))
+def send(rows: Any, lanes: Any, state: Any, queues: Any, passed: Any) -> None:
+    """Set the time of every row to when its FCS is sent, rounded up to ns, and ``passed``: False if there was no room.
+
+    A frame takes room in the queue until its first bit is sent.
+    """
+    for i in range(len(rows)):
+        lane = state[lanes[i]]
+        queue = queues[lanes[i]]
+        row = rows[i]
+        while lane[_COUNT] > 0 and queue[lane[_HEAD]] <= row.time_ns:
+            lane[_HEAD] = (lane[_HEAD] + 1) % len(queue)
+            lane[_COUNT] -= 1
+        passed[i] = lane[_COUNT] < lane[_QUEUE]
+        if not passed[i]:
+            continue
+        _pad(rows, i, lane[_SMALLEST])
+        if row.wire_length - ETHERNET_BYTES > lane[_MTU] + TAG_BYTES:
+            lane[_SUPER] += 1
+            if row.mss == 0:
+                _infer_mss(rows, i, lane[_MTU])
+        if lane[_BUSY] < row.time_ns:
+            lane[_BUSY], lane[_REST] = row.time_ns, 0
+        else:
+            started = lane[_BUSY] + (lane[_REST] > 0)
+            if started > row.time_ns:
+                queue[(lane[_HEAD] + lane[_COUNT]) % len(queue)] = started
+                lane[_COUNT] += 1
+        tag = TAG_BYTES if row.tag != NO_TAG else 0
+        bits = (max(row.wire_length + row.pad + tag, SMALLEST_FRAME) + OVERHEAD_BYTES) * 8
+        sent = (bits - GAP_BITS) * _NANO + lane[_REST]
+        row.time_ns = lane[_BUSY] + (sent + lane[_RATE] - 1) // lane[_RATE]
+        done = bits * _NANO + lane[_REST]
+        lane[_BUSY] += done // lane[_RATE]
+        lane[_REST] = done % lane[_RATE]
