@@ -1,0 +1,285 @@
+"""One capture that is read piece by piece: its frames as rows, what was passed over, and how it ended."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from iochain.batch import Instant, Rows, order_of
+from iochain.capture.endings import CaptureError, CutShort, Damage, Ending
+from iochain.capture.formats import (
+    BLOCK_BYTES,
+    BYTE_ORDER_MAGIC,
+    FOREIGN,
+    LINK_TYPE_MASK,
+    PCAP_HEADER_BYTES,
+    PCAP_MICROSECONDS,
+    PCAP_NANOSECONDS,
+    PCAP_VERSION,
+    SECTION_BLOCK,
+    Format,
+)
+from iochain.capture.interfaces import Clock, Interface, described, set_element, table_of
+from iochain.capture.memory import Buffer, BufferPool
+from iochain.capture.streams import CaptureStream
+from iochain.capture.walkers import FLAWS, WALK, Flaw, Halt, walk_pcap, walk_pcapng
+from iochain.kernels.rows import MAX_TIME_NS, ROW
+from iochain.kernels.tags import lift_tags
+
+_MAGIC_BYTES: Final = 4
+_ROW_PER_BYTES: Final = 64
+_LEAST_ROWS: Final = 16
+_FIRST_INTERFACES: Final = 4
+_PCAP_MAGICS: Final = {
+    magic.to_bytes(_MAGIC_BYTES, order): (order == "big", exponent)
+    for magic, exponent in ((PCAP_MICROSECONDS, 6), (PCAP_NANOSECONDS, 9))
+    for order in ("little", "big")
+}
+_WHAT_IS_READ: Final = "pcap and pcapng are read, plain or packed with gzip or zstd"
+
+NumberOf = Callable[[Interface, bool], int]
+"""Gives an interface its number; the flag says whether it was described before the source's first frame."""
+
+
+class Source:
+    """One capture. ``frames``, ``passed_over`` and the like count what was read up to now."""
+
+    def __init__(
+        self,
+        path: str,
+        number: int,
+        pool: BufferPool,
+        number_of: NumberOf,
+        start_ns: int = 0,
+        stop_ns: int = MAX_TIME_NS,
+    ) -> None:
+        """Open a capture and read its header. Raises CaptureError if it cannot be opened or is no capture."""
+        self.path = path
+        self.number = number
+        self.ending: Ending | None = None
+        """How it ended too early; None while it is read, and if it is whole."""
+        self.interfaces: list[Interface] = []
+        self.rows: Rows = np.empty(0, ROW)
+        """Frames that are read and not yet handed out; they point into ``pin``."""
+        self.is_finished = False
+        self._stream = CaptureStream(path)
+        self._pool = pool
+        self._number_of = number_of
+        self._wants_more = False
+        self._offset = 0
+        self._capacity = max(pool.buffer_bytes // _ROW_PER_BYTES, _LEAST_ROWS)
+        self._other_links: Counter[str] = Counter()
+        self._walks = np.zeros(1, WALK)
+        self._walk: Any = self._walks[0]
+        self._walk["source"], self._walk["start_ns"], self._walk["stop_ns"] = number, start_ns, stop_ns
+        self._table = table_of(_FIRST_INTERFACES)
+        self.pin = Buffer(np.empty(0, np.uint8), None)
+        try:
+            self._refill(PCAP_HEADER_BYTES)
+            self.format = self._begin()
+        except CaptureError:
+            self.close()
+            raise
+
+    @property
+    def packing(self) -> str:
+        """``plain``, or what the capture is packed with."""
+        return self._stream.packing.value
+
+    @property
+    def frames(self) -> int:
+        """All frames read, those passed over too: the number of the last one, as Wireshark counts."""
+        return int(self._walk["frames"])
+
+    @property
+    def passed_over(self) -> Mapping[str, int]:
+        """Frames that are not Ethernet, by the name of their link type."""
+        counts = self._other_links.copy()
+        self._count_other_links(counts)
+        return {name: count for name, count in sorted(counts.items()) if count}
+
+    @property
+    def short(self) -> int:
+        """Frames of Ethernet interfaces with fewer than 14 captured bytes, passed over too."""
+        return int(self._walk["short"])
+
+    @property
+    def held_back(self) -> int:
+        """Frames whose time was before that of a frame before them; they got the later time."""
+        return int(self._walk["held_back"])
+
+    @property
+    def largest_step_back_ns(self) -> int:
+        """By how much time went back at most."""
+        return int(self._walk["largest_step_ns"])
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file that were read."""
+        return self._stream.bytes_read
+
+    @property
+    def bytes_total(self) -> int | None:
+        """Bytes of the file; None if that cannot be known."""
+        return self._stream.bytes_total
+
+    @property
+    def until(self) -> Instant:
+        """Every frame that comes is at or after this; only for a source that is not finished or has rows."""
+        if len(self.rows):
+            return Instant(int(self.rows[0]["time_ns"]), int(self.rows[0]["order"]))
+        return Instant(int(self._walk["latest_ns"]), order_of(self.number, self.frames + 1))
+
+    def close(self) -> None:
+        """Close the file. Rows that were read stay good as long as their pins are held."""
+        self._stream.close()
+
+    def first_frame(self) -> None:
+        """Read on until the first frame is found, so that the interfaces before it are known."""
+        while not (self.frames or len(self.rows) or self.is_finished):
+            self._load()
+
+    def load(self) -> None:
+        """Read on until there are rows, or the source is finished."""
+        while not (len(self.rows) or self.is_finished):
+            self._load()
+
+    def _begin(self) -> Format:
+        """Recognise the capture by its first bytes and make its walk ready."""
+        head = bytes(self.pin.view(0, int(self._walk["end"]))[:PCAP_HEADER_BYTES])
+        if head[:_MAGIC_BYTES] in _PCAP_MAGICS:
+            self._begin_pcap(head)
+            return Format.PCAP
+        if head[:_MAGIC_BYTES] == SECTION_BLOCK.to_bytes(_MAGIC_BYTES, "big") and _has_order(head):
+            self._walker = walk_pcapng
+            return Format.PCAPNG
+        raise CaptureError(f"{self.path}: {_why_not(head, self._stream.failure)}; {_WHAT_IS_READ}")
+
+    def _begin_pcap(self, head: bytes) -> None:
+        """Read a pcap's header; one that is torn leaves an empty capture that is cut short."""
+        big_endian, exponent = _PCAP_MAGICS[head[:_MAGIC_BYTES]]
+        self._walker = walk_pcap
+        if len(head) < PCAP_HEADER_BYTES:
+            self._finish(CutShort(0, 0))
+            return
+        words = np.frombuffer(head, ">u4" if big_endian else "<u4")
+        version = np.frombuffer(head, ">u2" if big_endian else "<u2")[2:4]
+        if version[0] != PCAP_VERSION[0]:
+            raise CaptureError(f"{self.path}: a pcap of version {version[0]}.{version[1]}; version 2.4 is read")
+        self._walk["swapped"] = big_endian
+        self._walk["position"] = PCAP_HEADER_BYTES
+        link_type, snap_length = int(words[5]) & LINK_TYPE_MASK, int(words[4])
+        self._add_interface(Interface(self.number, link_type=link_type, snap_length=snap_length), Clock(exponent))
+
+    def _load(self) -> None:
+        """Walk on once: to the end of the piece, or until the rows are full."""
+        if self._wants_more:
+            self._refill(int(self._walk["need"]))
+        rows = np.empty(self._capacity, ROW)
+        self._walk["rows"] = 0
+        while (halt := self._walker(self._walks, rows, self._table)) == Halt.BLOCK:
+            self._read_block()
+        self.rows = rows[: self._walk["rows"]]
+        lift_tags(self.rows)
+        self._wants_more = halt == Halt.MORE
+        if halt == Halt.DAMAGED:
+            self._finish(Damage(self._record_offset, FLAWS[Flaw(self._walk["damage"])]))
+        elif halt == Halt.STOPPED:
+            self._finish(None)
+        elif self._wants_more and self._is_at_end:
+            self._end_of_stream()
+
+    @property
+    def _is_at_end(self) -> bool:
+        """Whether the stream has ended, because it did not fill the piece."""
+        return int(self._walk["end"]) < len(self.pin.memory)
+
+    @property
+    def _record_offset(self) -> int:
+        """Where the record under way begins, from the start of the unpacked capture."""
+        return self._offset + int(self._walk["record"])
+
+    def _refill(self, needed: int) -> None:
+        """Begin the next piece, what is left of this one at its front."""
+        walk = self._walk
+        position, end = int(walk["position"]), int(walk["end"])
+        piece = self._pool.buffer(needed)
+        self._pass_over(position - end, piece)
+        left = max(end - position, 0)
+        piece.memory[:left] = self.pin.memory[end - left : end]
+        self.pin = piece
+        self._offset += position
+        walk["memory"], walk["position"] = piece.address, 0
+        walk["record"] -= position
+        walk["end"] = left + self._stream.fill(piece.view(left))
+
+    def _pass_over(self, count: int, scratch: Buffer) -> None:
+        """Read ``count`` bytes of a block that is skipped, and forget them."""
+        while count > 0 and (passed := self._stream.fill(scratch.view(0, min(count, len(scratch.memory))))):
+            count -= passed
+
+    def _end_of_stream(self) -> None:
+        """Say how the source ended, now that there is nothing more to read."""
+        position, end = int(self._walk["position"]), int(self._walk["end"])
+        if self._stream.failure:
+            self._finish(Damage(self._offset + end, self._stream.failure))
+        elif position != end or self._walk["trailer"] or self._stream.is_torn:
+            self._finish(CutShort(self.frames, self._record_offset))
+        else:
+            self._finish(None)
+
+    def _finish(self, ending: Ending | None) -> None:
+        """Nothing more is read."""
+        self.ending = ending
+        self.is_finished = True
+        self.close()
+
+    def _read_block(self) -> None:
+        """Read the section header or interface description at the walk's position, and step past it."""
+        walk = self._walk
+        position, big_endian = int(walk["position"]), bool(walk["swapped"])
+        order: Any = "big" if big_endian else "little"
+        kind, total = (int.from_bytes(self.pin.view(position + at, position + at + 4), order) for at in (0, 4))
+        if kind == SECTION_BLOCK:
+            self._count_other_links(self._other_links)
+            walk["interfaces"] = 0
+        else:
+            block = bytes(self.pin.view(position, position + total))
+            self._add_interface(*described(block, big_endian, self.number))
+        walk["position"] += total
+
+    def _add_interface(self, interface: Interface, clock: Clock) -> None:
+        """One interface more of this section."""
+        index = int(self._walk["interfaces"])
+        if index == len(self._table):
+            self._table = np.concatenate([self._table, table_of(index)])
+        number = self._number_of(interface, not self.frames)
+        set_element(self._table[index], interface, clock, number)
+        self._walk["interfaces"] += 1
+        self.interfaces.append(interface)
+
+    def _count_other_links(self, counts: Counter[str]) -> None:
+        """Add what the walk counted at the interfaces of this section."""
+        section = self.interfaces[len(self.interfaces) - int(self._walk["interfaces"]) :]
+        for interface, element in zip(section, self._table, strict=False):
+            if element["passed_over"]:
+                counts[interface.link_name] += int(element["passed_over"])
+
+
+def _has_order(head: bytes) -> bool:
+    """Whether a section header tells its byte order; one too short to tell does not speak against it."""
+    magic = head[8:BLOCK_BYTES]
+    return any(BYTE_ORDER_MAGIC.to_bytes(4, order).startswith(magic) for order in ("little", "big"))
+
+
+def _why_not(head: bytes, failure: str | None) -> str:
+    """Why a file that begins like this is no capture that can be read."""
+    if failure:
+        return failure
+    if len(head) < _MAGIC_BYTES:
+        return "is too short for a capture" if head else "is empty"
+    for begin, what in FOREIGN.items():
+        if head.startswith(begin):
+            return f"is {what}"
+    return "is no capture"

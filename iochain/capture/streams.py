@@ -1,0 +1,182 @@
+"""The bytes of a capture in order: a file or standard input, unpacked while they are read."""
+
+import os
+import stat
+import sys
+import zlib
+from io import FileIO
+from typing import Any, Final, Protocol
+
+from iochain.capture.endings import CaptureError
+from iochain.capture.formats import GZIP_MAGIC, ZSTD_MAGIC, Packing
+
+STANDARD_INPUT: Final = "-"
+_PACKED_BYTES: Final = 1 << 18
+_GZIP_WINDOW: Final = 31
+
+
+class Unpacked(Protocol):
+    """Where unpacked bytes come from; ``is_torn`` once the packed data turned out to end too early."""
+
+    is_torn: bool
+
+    def readinto(self, target: memoryview, /) -> int:
+        """Fill the front of ``target`` and return how many bytes that was; 0 at the end."""
+
+
+class CaptureStream:
+    """One capture's bytes. Faults while reading do not raise: the stream ends, and ``failure`` says why."""
+
+    def __init__(self, path: str) -> None:
+        """Open a path, or standard input if it is ``-``. Raises CaptureError when that is not possible."""
+        self.path = path
+        self.failure: str | None = None
+        self._file = _opened(path)
+        try:
+            status = os.fstat(self._file.fileno())
+            self._raw = RawBytes(self._file)
+            head = self._raw.peeked(len(ZSTD_MAGIC))
+        except OSError as error:
+            self._file.close()
+            raise CaptureError(f"{path}: cannot be read: {error.strerror or error}") from error
+        self.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else None
+        self.packing = _packing(head)
+        self._unpacked: Unpacked = _UNPACKERS[self.packing](self._raw)
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes were read of the file as it lies on the disk."""
+        return self._raw.bytes_read
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the packed data ended before its own end mark."""
+        return self._unpacked.is_torn
+
+    def fill(self, target: memoryview) -> int:
+        """Fill ``target`` as far as there are bytes; fewer than asked for only at the end."""
+        filled = 0
+        try:
+            while filled < len(target) and (count := self._unpacked.readinto(target[filled:])):
+                filled += count
+        except OSError as error:
+            self.failure = f"cannot be read on: {error.strerror or error}"
+        except zlib.error as error:
+            self.failure = f"the gzip data is damaged ({error})"
+        except Exception as error:
+            if not _is_zstd_fault(error):
+                raise
+            self.failure = f"the zstd data is damaged ({error})"
+        return filled
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        self._file.close()
+
+
+class RawBytes:
+    """The bytes as they lie on the disk; those looked at for recognition are read again."""
+
+    is_torn = False
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self._peeked = b""
+        self.bytes_read = 0
+
+    def peeked(self, count: int) -> bytes:
+        """The first ``count`` bytes, fewer if there are no more; they will still be read."""
+        while len(self._peeked) < count and (more := self._file.read(count - len(self._peeked))):
+            self._peeked += more
+        return self._peeked
+
+    def readinto(self, target: memoryview, /) -> int:
+        """Read once into ``target``."""
+        if self._peeked:
+            count = min(len(self._peeked), len(target))
+            target[:count] = self._peeked[:count]
+            self._peeked = self._peeked[count:]
+        else:
+            count = self._file.readinto(target) or 0
+        self.bytes_read += count
+        return count
+
+    def read(self, size: int = _PACKED_BYTES, /) -> bytes:
+        """At most ``size`` bytes, none at the end."""
+        target = bytearray(size)
+        return bytes(memoryview(target)[: self.readinto(memoryview(target))])
+
+
+class GzipBytes:
+    """What gzip packed: one member after the other (RFC 1952, 2.2), zeros behind the last one passed over."""
+
+    def __init__(self, raw: RawBytes) -> None:
+        self._raw = raw
+        self._packed = b""
+        self._member = zlib.decompressobj(_GZIP_WINDOW)
+        self.is_torn = False
+
+    def readinto(self, target: memoryview, /) -> int:
+        """Unpack into ``target``; 0 only at the end. Raises zlib.error for damaged data."""
+        while True:
+            if self._member.eof and not self._begins_another():
+                return 0
+            packed = self._packed or self._raw.read()
+            if not packed:
+                self.is_torn = True
+                return 0
+            data = self._member.decompress(packed, len(target))
+            self._packed = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            if data:
+                target[: len(data)] = data
+                return len(data)
+
+    def _begins_another(self) -> bool:
+        """Begin the member that follows; no if there is none."""
+        packed = self._packed.lstrip(b"\0")
+        while not packed and (more := self._raw.read()):
+            packed = more.lstrip(b"\0")
+        self._packed = packed
+        self._member = zlib.decompressobj(_GZIP_WINDOW) if packed else self._member
+        return bool(packed)
+
+
+class ZstdBytes:
+    """What zstd packed, frame after frame. Its reader does not say whether the last frame was whole."""
+
+    is_torn = False
+
+    def __init__(self, raw: RawBytes) -> None:
+        import zstandard
+
+        source: Any = raw
+        self._reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True, closefd=False)
+
+    def readinto(self, target: memoryview, /) -> int:
+        """Unpack into ``target``; 0 only at the end. Raises zstandard.ZstdError for damaged data."""
+        return int(self._reader.readinto(target))
+
+
+_UNPACKERS: Final = {Packing.PLAIN: lambda raw: raw, Packing.GZIP: GzipBytes, Packing.ZSTD: ZstdBytes}
+
+
+def _opened(path: str) -> FileIO:
+    """The file without a buffer between; an error in the product's words."""
+    try:
+        return FileIO(0, closefd=False) if path == STANDARD_INPUT else FileIO(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CaptureError(f"{path}: cannot be opened: {reason}") from error
+
+
+def _packing(head: bytes) -> Packing:
+    """What a capture is packed with, by how it begins."""
+    if head.startswith(GZIP_MAGIC):
+        return Packing.GZIP
+    return Packing.ZSTD if head.startswith(ZSTD_MAGIC) else Packing.PLAIN
+
+
+def _is_zstd_fault(error: Exception) -> bool:
+    """Whether the error is zstandard's own; it is imported only by those who read such a file."""
+    zstandard = sys.modules.get("zstandard")
+    return zstandard is not None and isinstance(error, zstandard.ZstdError)

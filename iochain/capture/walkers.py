@@ -1,0 +1,373 @@
+"""Compiled walks over the records of a piece of a capture: from bytes to rows.
+
+A walk goes on from ``walk.position`` until it needs something: more bytes, more rows, or a look at a block that
+changes the interfaces, and returns which. It believes no length before it has compared it with what is there; the rows
+that it writes need no check after that. Addresses and lengths in a walk are int64.
+"""
+
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+from numba import from_dtype, types
+
+from iochain.capture.formats import (
+    BLOCK_BYTES,
+    BYTE_ORDER_MAGIC,
+    ENHANCED_PACKET_BLOCK,
+    INTERFACE_BLOCK,
+    INTERFACE_BYTES,
+    MAX_RECORD_BYTES,
+    OLD_PACKET_BLOCK,
+    PACKET_BYTES,
+    PCAP_RECORD_BYTES,
+    SECTION_BLOCK,
+    SECTION_BYTES,
+    SIMPLE_PACKET_BLOCK,
+    SIMPLE_PACKET_BYTES,
+    SWAPPED_ORDER_MAGIC,
+)
+from iochain.kernels.compiled import compiled
+from iochain.kernels.raw import load_be32, load_le32
+from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, MAX_TIME_NS, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
+
+WALK: Final = np.dtype(
+    [
+        ("memory", np.int64),  # address of the piece
+        ("position", np.int64),  # the next record, from the piece's start; beyond ``end`` while a block is skipped
+        ("end", np.int64),  # how many bytes of the piece are there
+        ("need", np.int64),  # how many bytes from ``position`` on the walk needs to go on
+        ("record", np.int64),  # where the record under way begins, from the piece's start (before it: negative)
+        ("trailer", np.int64),  # the total length that must stand at ``position``, or 0
+        ("swapped", np.int64),  # 1 if numbers are big-endian
+        ("source", np.int64),  # number of the source, from 0
+        ("interfaces", np.int64),  # how many interfaces the section has by now
+        ("rows", np.int64),  # how many rows are written
+        ("frames", np.int64),  # how many frames the source had by now, those passed over counted
+        ("short", np.int64),  # frames shorter than an Ethernet header
+        ("start_ns", np.int64),  # frames before this time are left out
+        ("stop_ns", np.int64),  # the walk ends at the first frame of this time or later
+        ("latest_ns", np.int64),  # the latest time seen
+        ("held_back", np.int64),  # frames whose time was before it
+        ("largest_step_ns", np.int64),  # by how much at most
+        ("damage", np.int64),  # a Flaw
+    ]
+)
+"""The state of a walk, an array of one."""
+
+INTERFACE: Final = np.dtype(
+    [
+        ("number", np.int64),  # what rows say: over all sources, or below NOWHERE while it has none
+        ("is_ethernet", np.int64),
+        ("snap_length", np.int64),  # 0: no limit
+        ("passed_over", np.int64),  # frames of another link type
+        ("quick_limit", np.int64),  # stamps up to this one ...
+        ("quick_factor", np.int64),  # ... times this are nanoseconds since 1970
+        ("binary", np.int64),  # 1 if a unit is a power of two of a second
+        ("shift", np.uint64),  # binary: 2**shift units a second
+        ("per_second", np.uint64),  # decimal: units a second, 0 if that is beyond 64 bits
+        ("multiply", np.uint64),  # decimal: from the fraction of a second in units to nanoseconds
+        ("divide", np.uint64),  # ... or the other way where units are finer; 0 if that is beyond 64 bits
+        ("offset_s", np.int64),  # seconds that are added
+    ]
+)
+"""What the walk must know of an interface of the section."""
+
+WALKS = types.Array(from_dtype(WALK), 1, "C")
+INTERFACES = types.Array(from_dtype(INTERFACE), 1, "C")
+
+UNFIT_TIME: Final = -1
+_MAX_SECONDS: Final = MAX_TIME_NS // 10**9
+_MAX_WIRE: Final = 2**31 - 1
+
+
+class Halt(IntEnum):
+    """Why a walk returned."""
+
+    MORE = 0
+    """``need`` bytes from ``position`` on are needed."""
+    FULL = 1
+    """No row is free."""
+    BLOCK = 2
+    """A whole section header or interface description stands at ``position``."""
+    DAMAGED = 3
+    """``damage`` says how."""
+    STOPPED = 4
+    """A frame came at or after ``stop_ns``."""
+
+
+class Flaw(IntEnum):
+    """What cannot be in a capture."""
+
+    FRAME_TOO_LONG = 0
+    ORDER_MAGIC = 1
+    BLOCK_LENGTH = 2
+    BLOCK_TOO_LONG = 3
+    TRAILER = 4
+    BLOCK_TOO_SHORT = 5
+    NO_INTERFACE = 6
+    FRAME_BEYOND_BLOCK = 7
+
+
+FLAWS: Final = {
+    Flaw.FRAME_TOO_LONG: "a record says that its frame is longer than 16 MiB",
+    Flaw.ORDER_MAGIC: "a section header without a byte order",
+    Flaw.BLOCK_LENGTH: "a block whose length is not a multiple of four, or below twelve",
+    Flaw.BLOCK_TOO_LONG: "a block says that it is longer than 16 MiB",
+    Flaw.TRAILER: "a block whose two lengths differ",
+    Flaw.BLOCK_TOO_SHORT: "a block too short for what must be in it",
+    Flaw.NO_INTERFACE: "a frame of an interface that is not described",
+    Flaw.FRAME_BEYOND_BLOCK: "a frame that is longer than its block",
+}
+
+_MORE, _FULL, _BLOCK, _DAMAGED, _STOPPED = (int(halt) for halt in Halt)
+_FRAME_TOO_LONG, _ORDER_MAGIC, _BLOCK_LENGTH, _BLOCK_TOO_LONG = (int(flaw) for flaw in list(Flaw)[:4])
+_TRAILER, _BLOCK_TOO_SHORT, _NO_INTERFACE, _FRAME_BEYOND_BLOCK = (int(flaw) for flaw in list(Flaw)[4:])
+_GOES_ON: Final = -1
+
+
+@compiled(types.int64(types.int64, types.int64))
+def load32(address: int, swapped: int) -> int:
+    """Four bytes in the order of the file."""
+    return int(load_be32(address)) if swapped else int(load_le32(address))
+
+
+@compiled(types.int64(types.int64, INTERFACES, types.int64))
+def time_in_ns(stamp: int, interfaces: Any, which: int) -> int:
+    """The time of a stamp (64 bits without sign) in units of an interface; UNFIT_TIME before 1970 or after 2262."""
+    interface = interfaces[which]
+    if 0 <= stamp <= interface.quick_limit:
+        return int(stamp * interface.quick_factor)
+    units = np.uint64(stamp)
+    billion = np.uint64(10**9)
+    low_half = np.uint64(0xFFFFFFFF)
+    zero, word, half = np.uint64(0), np.uint64(64), np.uint64(32)
+    seconds, fraction, nanoseconds = zero, units, zero
+    if interface.binary:
+        shift = interface.shift
+        if shift < word:
+            seconds = units >> shift
+            fraction = units - (seconds << shift)
+        if shift <= half:
+            nanoseconds = (fraction * billion) >> shift
+        elif shift < half + word:  # in two halves, or the product is beyond 64 bits
+            product = (fraction >> half) * billion + (((fraction & low_half) * billion) >> half)
+            nanoseconds = product >> (shift - half)
+    else:
+        if interface.per_second != zero:
+            seconds = units // interface.per_second
+            fraction = units - seconds * interface.per_second
+        if interface.divide != zero:
+            nanoseconds = fraction * interface.multiply // interface.divide
+    if seconds > np.uint64(2**62):
+        return UNFIT_TIME
+    since_1970 = np.int64(seconds) + interface.offset_s
+    if since_1970 < 0 or since_1970 >= _MAX_SECONDS:
+        return UNFIT_TIME
+    return int(since_1970 * 10**9 + np.int64(nanoseconds))
+
+
+@compiled(types.int64(WALKS, ROWS, INTERFACES, types.int64, types.int64, types.int64, types.int64, types.int64))
+def accept(
+    walks: Any, rows: Any, interfaces: Any, which: int, address: int, time_ns: int, length: int, wire_length: int
+) -> int:
+    """Count one frame whose bytes are all there, and write its row unless it is passed over or too early."""
+    walk = walks[0]
+    interface = interfaces[which]
+    walk.frames += 1
+    if not interface.is_ethernet:
+        interface.passed_over += 1
+        return _GOES_ON
+    if length < ETHERNET_BYTES:
+        walk.short += 1
+        return _GOES_ON
+    if time_ns < walk.latest_ns:
+        walk.held_back += 1
+        if time_ns != UNFIT_TIME:
+            walk.largest_step_ns = max(walk.largest_step_ns, walk.latest_ns - time_ns)
+        time_ns = walk.latest_ns
+    walk.latest_ns = time_ns
+    if time_ns < walk.start_ns:
+        return _GOES_ON
+    if time_ns >= walk.stop_ns:
+        return _STOPPED
+    row = rows[walk.rows]
+    walk.rows += 1
+    row.address = address
+    row.time_ns = time_ns
+    row.order = (walk.source << SERIAL_BITS) | walk.frames
+    row.length = length
+    row.wire_length = min(max(wire_length, length), _MAX_WIRE)
+    row.tag = NO_TAG
+    row.entry = NOWHERE
+    row.port = NOWHERE
+    row.part = 0
+    row.interface = interface.number
+    row.skip = ADDRESS_BYTES
+    row.pad = 0
+    row.mss = 0
+    row.checksum = 0
+    row.flags = 0
+    return _GOES_ON
+
+
+@compiled(types.int64(WALKS, ROWS, INTERFACES))
+def walk_pcap(walks: Any, rows: Any, interfaces: Any) -> int:
+    """Walk the records of a pcap; ``interfaces`` has one element, whose ``quick_factor`` is ns per unit."""
+    walk = walks[0]
+    memory, end, swapped, unit_ns = walk.memory, walk.end, walk.swapped, interfaces[0].quick_factor
+    free = len(rows)
+    while walk.rows < free:
+        at = walk.position
+        walk.record = at
+        record = memory + at
+        if end - at < PCAP_RECORD_BYTES:
+            walk.need = PCAP_RECORD_BYTES
+            return _MORE
+        length = load32(record + 8, swapped)
+        if length > MAX_RECORD_BYTES:
+            walk.damage = _FRAME_TOO_LONG
+            return _DAMAGED
+        if end - at - PCAP_RECORD_BYTES < length:
+            walk.need = PCAP_RECORD_BYTES + length
+            return _MORE
+        time_ns = load32(record, swapped) * 10**9 + load32(record + 4, swapped) * unit_ns
+        wire_length = load32(record + 12, swapped)
+        walk.position = at + PCAP_RECORD_BYTES + length
+        halt = accept(walks, rows, interfaces, 0, record + PCAP_RECORD_BYTES, time_ns, length, wire_length)
+        if halt != _GOES_ON:
+            return halt
+    return _FULL
+
+
+@compiled(types.int64(WALKS))
+def end_skipped(walks: Any) -> int:
+    """Check the second length of a block that was skipped, so that a damaged one is not followed into nowhere."""
+    walk = walks[0]
+    if walk.end - walk.position < 4:
+        walk.need = 4
+        return _MORE
+    if load32(walk.memory + walk.position, walk.swapped) != walk.trailer:
+        walk.damage = _TRAILER
+        return _DAMAGED
+    walk.position += 4
+    walk.trailer = 0
+    return _GOES_ON
+
+
+@compiled(types.int64(WALKS))
+def whole_block(walks: Any) -> int:
+    """Check the block at ``position``: that it is all there if it must be read, and that its lengths make sense."""
+    walk = walks[0]
+    there = walk.end - walk.position
+    block = walk.memory + walk.position
+    walk.need = BLOCK_BYTES
+    if there < BLOCK_BYTES:
+        return _MORE
+    kind = load32(block, walk.swapped)
+    least = BLOCK_BYTES
+    if kind == SECTION_BLOCK:
+        least = SECTION_BYTES
+        magic = load_le32(block + 8)
+        if magic != BYTE_ORDER_MAGIC and magic != SWAPPED_ORDER_MAGIC:
+            walk.damage = _ORDER_MAGIC
+            return _DAMAGED
+        walk.swapped = 1 if magic == SWAPPED_ORDER_MAGIC else 0
+    elif kind == INTERFACE_BLOCK:
+        least = INTERFACE_BYTES
+    elif kind in (ENHANCED_PACKET_BLOCK, OLD_PACKET_BLOCK):
+        least = PACKET_BYTES
+    elif kind == SIMPLE_PACKET_BLOCK:
+        least = SIMPLE_PACKET_BYTES
+    total = load32(block + 4, walk.swapped)
+    if total % 4 or total < BLOCK_BYTES:
+        walk.damage = _BLOCK_LENGTH
+        return _DAMAGED
+    if least == BLOCK_BYTES:  # nothing of interest in it: it is skipped, however long it is
+        return _GOES_ON
+    if total < least:
+        walk.damage = _BLOCK_TOO_SHORT
+        return _DAMAGED
+    if total > MAX_RECORD_BYTES:
+        walk.damage = _BLOCK_TOO_LONG
+        return _DAMAGED
+    if there < total:
+        walk.need = total
+        return _MORE
+    if load32(block + total - 4, walk.swapped) != total:
+        walk.damage = _TRAILER
+        return _DAMAGED
+    return _GOES_ON
+
+
+@compiled(types.int64(WALKS, ROWS, INTERFACES, types.int64, types.int64))
+def accept_packet(walks: Any, rows: Any, interfaces: Any, kind: int, total: int) -> int:
+    """Accept the frame of an enhanced packet block, or of the old packet block, whose interface has 16 bits."""
+    walk = walks[0]
+    swapped = walk.swapped
+    block = walk.memory + walk.position
+    which = load32(block + 8, swapped)
+    if kind == OLD_PACKET_BLOCK:
+        which = which >> 16 if swapped else which & 0xFFFF
+    if which >= walk.interfaces:
+        walk.damage = _NO_INTERFACE
+        return _DAMAGED
+    length = load32(block + 20, swapped)
+    if length > total - PACKET_BYTES:
+        walk.damage = _FRAME_BEYOND_BLOCK
+        return _DAMAGED
+    stamp = (load32(block + 12, swapped) << 32) | load32(block + 16, swapped)
+    time_ns = time_in_ns(stamp, interfaces, which)
+    return accept(walks, rows, interfaces, which, block + 28, time_ns, length, load32(block + 24, swapped))
+
+
+@compiled(types.int64(WALKS, ROWS, INTERFACES, types.int64))
+def accept_simple(walks: Any, rows: Any, interfaces: Any, total: int) -> int:
+    """Accept the frame of a simple packet block: of the first interface, at the time of the frame before it."""
+    walk = walks[0]
+    block = walk.memory + walk.position
+    if walk.interfaces < 1:
+        walk.damage = _NO_INTERFACE
+        return _DAMAGED
+    wire_length = load32(block + 8, walk.swapped)
+    length = wire_length
+    if interfaces[0].snap_length:
+        length = min(length, interfaces[0].snap_length)
+    if length > total - SIMPLE_PACKET_BYTES:
+        walk.damage = _FRAME_BEYOND_BLOCK
+        return _DAMAGED
+    return accept(walks, rows, interfaces, 0, block + BLOCK_BYTES, walk.latest_ns, length, wire_length)
+
+
+@compiled(types.int64(WALKS, ROWS, INTERFACES))
+def walk_pcapng(walks: Any, rows: Any, interfaces: Any) -> int:
+    """Walk the blocks of a pcapng; Python reads those that change the interfaces."""
+    walk = walks[0]
+    free = len(rows)
+    while walk.rows < free:
+        if walk.trailer:
+            halt = end_skipped(walks)
+            if halt != _GOES_ON:
+                return halt
+        walk.record = walk.position
+        halt = whole_block(walks)
+        if halt != _GOES_ON:
+            return halt
+        block = walk.memory + walk.position
+        kind, total = load32(block, walk.swapped), load32(block + 4, walk.swapped)
+        if kind in (SECTION_BLOCK, INTERFACE_BLOCK):
+            return _BLOCK
+        if kind in (ENHANCED_PACKET_BLOCK, OLD_PACKET_BLOCK):
+            halt = accept_packet(walks, rows, interfaces, kind, total)
+        elif kind == SIMPLE_PACKET_BLOCK:
+            halt = accept_simple(walks, rows, interfaces, total)
+        else:
+            walk.position += total - 4
+            walk.trailer = total
+            continue
+        if halt == _DAMAGED:
+            return halt
+        walk.position += total
+        if halt != _GOES_ON:
+            return halt
+    return _FULL

@@ -1,0 +1,229 @@
+"""Writing one pcapng with an interface for each place that frames are seen at, their directions and comments."""
+
+import os
+from collections.abc import Sequence
+from io import FileIO
+from os import PathLike, fspath
+from types import TracebackType
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from iochain.batch import Batch, Rows
+from iochain.capture.endings import CaptureError
+from iochain.capture.formats import (
+    BLOCK_BYTES,
+    BYTE_ORDER_MAGIC,
+    INTERFACE_BLOCK,
+    LINK_ETHERNET,
+    MAX_OPTION_BYTES,
+    OPTION_COMMENT,
+    OPTION_END,
+    OPTION_INTERFACE_DESCRIPTION,
+    OPTION_INTERFACE_NAME,
+    OPTION_TIME_RESOLUTION,
+    OPTION_USER_APPLICATION,
+    PACKET_BYTES,
+    SECTION_BLOCK,
+)
+from iochain.capture.packing import OPTION, pack_blocks
+from iochain.version import __version__
+
+STANDARD_OUTPUT: Final = "-"
+BUFFER_BYTES: Final = 1 << 20
+NO_COMMENT: Final = -1
+Numbers = npt.NDArray[Any]
+
+_NANOSECONDS: Final = 9
+_FIRST_COMMENTS: Final = 16
+_ROOM_BESIDE: Final = PACKET_BYTES + 1024
+
+
+@frozen
+class OutInterface:
+    """An interface that frames are written for."""
+
+    name: str
+    description: str = ""
+
+
+class PcapngWriter:
+    """One section, little-endian, nanoseconds. Whole blocks go out together, so that a killed process tears one."""
+
+    def __init__(
+        self, target: str | PathLike[str] | BinaryIO, interfaces: Sequence[OutInterface], comment: str = ""
+    ) -> None:
+        """Create the file and write its header. ``-`` is standard output; a stream given stays open at the end.
+
+        ``comment`` is said of the whole section. Raises CaptureError if the file cannot be created.
+        """
+        self.interfaces = tuple(interfaces)
+        self.frames = 0
+        """How many frames were given to be written."""
+        self._target = Target(target)
+        self._buffer = np.empty(BUFFER_BYTES, np.uint8)
+        self._filled = 0
+        self._comments: dict[str, int] = {}
+        self._options: list[bytes] = []
+        self._option_table = np.zeros(_FIRST_COMMENTS, OPTION)
+        self._target.write(section_header(comment) + b"".join(described(interface) for interface in interfaces))
+
+    def __enter__(self) -> "PcapngWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def bytes(self) -> int:
+        """How long the capture is by now, in bytes."""
+        return self._target.bytes + self._filled
+
+    def comment(self, text: str) -> int:
+        """A number for a comment, the same for the same text; longer than 65,535 bytes it is cut."""
+        number = self._comments.get(text)
+        if number is None:
+            number = self._comments[text] = len(self._options)
+            self._options.append(option(OPTION_COMMENT, text))
+            if number + 1 == len(self._option_table):  # its last element stays empty: NO_COMMENT
+                self._option_table = np.concatenate([self._option_table[:-1], np.zeros(number + 2, OPTION)])
+            address = np.frombuffer(self._options[-1], np.uint8).ctypes.data
+            self._option_table[number] = (address, len(self._options[-1]))
+        return number
+
+    def write(
+        self, batch: Batch, interface: Numbers | int, direction: Numbers | int = 0, comment: Numbers | int = NO_COMMENT
+    ) -> None:
+        """Write all frames of a batch, each at its interface (by number), in the order of the batch.
+
+        ``direction`` is 0 (unknown), 1 (inbound) or 2 (outbound); ``comment`` a number from :meth:`comment`, or -1.
+        Each is an array with an element per frame, or one number for all. Raises CaptureError (disk full, for example).
+        """
+        count = len(batch)
+        interfaces = checked(interface, count, np.int32, 0, len(self.interfaces), "interface")
+        directions = checked(direction, count, np.uint8, 0, 3, "direction")
+        comments = checked(comment, count, np.int32, NO_COMMENT, len(self._options), "comment")
+        rows: Rows = np.ascontiguousarray(batch.rows)
+        done = 0
+        while done < count:
+            target, room = self._buffer.ctypes.data + self._filled, len(self._buffer) - self._filled
+            done, filled = pack_blocks(rows, done, interfaces, directions, comments, self._option_table, target, room)
+            self._filled += filled
+            if done < count:
+                self._make_room(rows[done])
+        self.frames += count
+
+    def flush(self) -> None:
+        """Hand everything that was written to the operating system."""
+        self._target.write(self._buffer[: self._filled])
+        self._filled = 0
+
+    def close(self) -> None:
+        """Write what is left and close the file; a second time does nothing. Raises CaptureError."""
+        try:
+            if not self._target.is_closed:
+                self.flush()
+        finally:
+            self._target.close()
+
+    def _make_room(self, row: Any) -> None:
+        """Empty the buffer; where a single frame is greater than it, make it greater."""
+        if self._filled:
+            self.flush()
+            return
+        needed = int(row["length"]) + int(row["pad"]) + _ROOM_BESIDE + max(map(len, self._options), default=0)
+        self._buffer = np.empty(max(needed, len(self._buffer)), np.uint8)
+
+
+class Target:
+    """A file, standard output or a stream of the caller's, that writes all bytes or says why not."""
+
+    def __init__(self, target: str | PathLike[str] | BinaryIO) -> None:
+        """Create the file, or begin it anew. Raises CaptureError if that is not possible."""
+        self.bytes = 0
+        self.is_closed = False
+        self._is_ours = isinstance(target, str | PathLike)
+        self._stream: Any = target
+        self.name = fspath(target) if isinstance(target, str | PathLike) else getattr(target, "name", "the stream")
+        try:
+            if self.name == STANDARD_OUTPUT and self._is_ours:
+                self._stream = FileIO(1, "w", closefd=False)
+            elif self._is_ours:
+                self._stream = FileIO(self.name, "w")
+        except (OSError, ValueError) as error:
+            raise CaptureError(f"{self.name}: cannot be written: {_reason(error)}") from error
+
+    def write(self, block: Any) -> None:
+        """Write all bytes. Raises CaptureError with the reason where the system refuses some."""
+        rest = memoryview(block).cast("B")
+        try:
+            while len(rest):
+                written = self._stream.write(rest)
+                if written is None:
+                    raise BlockingIOError(os.strerror(11))
+                rest = rest[written:]
+                self.bytes += written
+        except OSError as error:
+            raise CaptureError(f"{self.name}: cannot be written: {_reason(error)}") from error
+
+    def close(self) -> None:
+        """Close the file; a stream of the caller's, and standard output, stay open. Raises CaptureError."""
+        self.is_closed = True
+        try:
+            if self._is_ours:
+                self._stream.close()
+        except OSError as error:
+            raise CaptureError(f"{self.name}: cannot be written: {_reason(error)}") from error
+
+
+def section_header(comment: str = "") -> bytes:
+    """The section header block: its length is unknown, so that nothing must be written at its front later."""
+    body = BYTE_ORDER_MAGIC.to_bytes(4, "little") + b"\1\0\0\0" + b"\xff" * 8
+    said = option(OPTION_COMMENT, comment) if comment else b""
+    return block(SECTION_BLOCK, body + said + option(OPTION_USER_APPLICATION, f"iochain {__version__}") + _END)
+
+
+def described(interface: OutInterface) -> bytes:
+    """The interface description block: Ethernet, no snap length, nanoseconds."""
+    body = LINK_ETHERNET.to_bytes(4, "little") + bytes(4) + option(OPTION_INTERFACE_NAME, interface.name)
+    if interface.description:
+        body += option(OPTION_INTERFACE_DESCRIPTION, interface.description)
+    return block(INTERFACE_BLOCK, body + option(OPTION_TIME_RESOLUTION, bytes([_NANOSECONDS])) + _END)
+
+
+def block(kind: int, body: bytes) -> bytes:
+    """A pcapng block around a body whose length is a multiple of four."""
+    total = (BLOCK_BYTES + len(body)).to_bytes(4, "little")
+    return kind.to_bytes(4, "little") + total + body + total
+
+
+def option(code: int, value: str | bytes) -> bytes:
+    """An option, padded to four bytes; text beyond 65,535 bytes is cut between two characters."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace")
+        value = value[:MAX_OPTION_BYTES].decode("utf-8", "ignore").encode() if len(value) > MAX_OPTION_BYTES else value
+    return code.to_bytes(2, "little") + len(value).to_bytes(2, "little") + value + bytes(-len(value) % 4)
+
+
+def checked(numbers: Numbers | int, count: int, kind: Any, least: int, below: int, what: str) -> Numbers:
+    """The numbers as the kernel wants them: one per frame, none out of range. Raises ValueError if one is."""
+    array = np.asarray(numbers)
+    if array.ndim and len(array) != count:
+        raise ValueError(f"{len(array)} {what} numbers for {count} frames")
+    if array.size and count and not (least <= int(array.min()) and int(array.max()) < below):
+        raise ValueError(f"{what} numbers must be from {least} to {below - 1}")
+    if not array.ndim:
+        return np.full(count, int(array), kind)
+    return np.ascontiguousarray(array, kind)
+
+
+def _reason(error: Exception) -> str:
+    """Why the system refused, in its words."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+_END: Final = OPTION_END.to_bytes(4, "little")
