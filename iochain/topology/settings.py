@@ -120,8 +120,12 @@ def _put(written: Written, target: Target, text: str, place: Place) -> None:
             if not isinstance(level.get(part), (dict, list)):
                 level[part] = {}
             level = level[part]
-        level[path[-1]] = _value(text, kind)
-        below = f"{key_text(path)}"
+        value = _value(text, kind)
+        if value is None and isinstance(level, dict):
+            level.pop(path[-1], None)
+        else:
+            level[path[-1]] = value
+        below = key_text(path)
         for key in [key for key in written.places if key.startswith((f"{below}.", f"{below}["))]:
             del written.places[key]
         written.places[below] = place

@@ -59,6 +59,9 @@ NAMES: Final[Mapping[type, str]] = {
 RANGES: Final[Mapping[Any, tuple[str, int, int]]] = {VlanNumber: ("VLAN number", 0, 4095), Mtu: ("MTU", 1, 9000)}
 """What a number of this type is called, and its limits."""
 
+REFERRED: Final = ("uplinks", "count")
+"""Keys whose values are names, or make names, that other keys refer to."""
+
 ANSWERS: Final = {"yes": True, "no": False, "on": True, "off": False, "true": True, "false": False}
 """The words for a boolean; YAML 1.2 itself knows only true and false."""
 
@@ -283,7 +286,7 @@ def _listed(kind: Any, attribute: "Attribute[Any]", data: Any, path: KeyPath, sh
     if not isinstance(data, list):
         hint = f": [{data}]" if isinstance(data, str) and len(data) < 60 and data.isprintable() else ""
         shaped.mistake(path, f"{shown(data)} stands where a list is needed{hint}")
-        shaped.incomplete |= attribute.name == "uplinks"
+        shaped.incomplete |= attribute.name in REFERRED
         return attribute.default if isinstance(attribute.default, tuple) else None
     of = get_args(kind)[0]
     if attrs.has(of):
@@ -300,6 +303,7 @@ def _scalar(kind: Any, attribute: "Attribute[Any]", data: Any, path: KeyPath, sh
         return _read(kind, attribute, data)
     except ValueError as wrong:
         shaped.mistake(path, str(wrong))
+        shaped.incomplete |= attribute.name in REFERRED
         default = attribute.default
         own = inner(attribute.type) is kind  # else it is one entry of several
         return default if own and default is not attrs.NOTHING else _blank(kind)
