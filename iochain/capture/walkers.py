@@ -73,8 +73,9 @@ INTERFACE: Final = np.dtype(
 )
 """What the walk must know of an interface of the section."""
 
-WALKS = types.Array(from_dtype(WALK), 1, "C")
-INTERFACES = types.Array(from_dtype(INTERFACE), 1, "C")
+_WALK, _INTERFACE = from_dtype(WALK), from_dtype(INTERFACE)
+WALKS = types.Array(_WALK, 1, "C")
+INTERFACES = types.Array(_INTERFACE, 1, "C")
 
 UNFIT_TIME: Final = -1
 _MAX_SECONDS: Final = MAX_TIME_NS // 10**9
@@ -132,10 +133,9 @@ def load32(address: int, swapped: int) -> int:
     return int(load_be32(address)) if swapped else int(load_le32(address))
 
 
-@compiled(types.int64(types.int64, INTERFACES, types.int64))
-def time_in_ns(stamp: int, interfaces: Any, which: int) -> int:
+@compiled(types.int64(types.int64, _INTERFACE))
+def time_in_ns(stamp: int, interface: Any) -> int:
     """The time of a stamp (64 bits without sign) in units of an interface; UNFIT_TIME before 1970 or after 2262."""
-    interface = interfaces[which]
     if 0 <= stamp <= interface.quick_limit:
         return int(stamp * interface.quick_factor)
     units = np.uint64(stamp)
@@ -167,13 +167,12 @@ def time_in_ns(stamp: int, interfaces: Any, which: int) -> int:
     return int(since_1970 * 10**9 + np.int64(nanoseconds))
 
 
-@compiled(types.int64(WALKS, ROWS, INTERFACES, types.int64, types.int64, types.int64, types.int64, types.int64))
-def accept(
-    walks: Any, rows: Any, interfaces: Any, which: int, address: int, time_ns: int, length: int, wire_length: int
-) -> int:
-    """Count one frame whose bytes are all there, and write its row unless it is passed over or too early."""
-    walk = walks[0]
-    interface = interfaces[which]
+@compiled(types.int64(_WALK, ROWS.dtype, _INTERFACE, types.int64, types.int64, types.int64, types.int64))
+def accept(walk: Any, row: Any, interface: Any, address: int, time_ns: int, length: int, wire_length: int) -> int:
+    """Count one frame whose bytes are all there, and write its row unless it is passed over or too early.
+
+    Here and below, records are handed on, not arrays: an array costs two atomic counts for each call.
+    """
     walk.frames += 1
     if not interface.is_ethernet:
         interface.passed_over += 1
@@ -191,7 +190,6 @@ def accept(
         return _GOES_ON
     if time_ns >= walk.stop_ns:
         return _STOPPED
-    row = rows[walk.rows]
     walk.rows += 1
     row.address = address
     row.time_ns = time_ns
@@ -214,8 +212,8 @@ def accept(
 @compiled(types.int64(WALKS, ROWS, INTERFACES))
 def walk_pcap(walks: Any, rows: Any, interfaces: Any) -> int:
     """Walk the records of a pcap; ``interfaces`` has one element, whose ``quick_factor`` is ns per unit."""
-    walk = walks[0]
-    memory, end, swapped, unit_ns = walk.memory, walk.end, walk.swapped, interfaces[0].quick_factor
+    walk, interface = walks[0], interfaces[0]
+    memory, end, swapped, unit_ns = walk.memory, walk.end, walk.swapped, interface.quick_factor
     free = len(rows)
     while walk.rows < free:
         at = walk.position
@@ -234,16 +232,16 @@ def walk_pcap(walks: Any, rows: Any, interfaces: Any) -> int:
         time_ns = load32(record, swapped) * 10**9 + load32(record + 4, swapped) * unit_ns
         wire_length = load32(record + 12, swapped)
         walk.position = at + PCAP_RECORD_BYTES + length
-        halt = accept(walks, rows, interfaces, 0, record + PCAP_RECORD_BYTES, time_ns, length, wire_length)
+        row = rows[walk.rows]
+        halt = accept(walk, row, interface, record + PCAP_RECORD_BYTES, time_ns, length, wire_length)
         if halt != _GOES_ON:
             return halt
     return _FULL
 
 
-@compiled(types.int64(WALKS))
-def end_skipped(walks: Any) -> int:
+@compiled(types.int64(_WALK))
+def end_skipped(walk: Any) -> int:
     """Check the second length of a block that was skipped, so that a damaged one is not followed into nowhere."""
-    walk = walks[0]
     if walk.end - walk.position < 4:
         walk.need = 4
         return _MORE
@@ -255,10 +253,9 @@ def end_skipped(walks: Any) -> int:
     return _GOES_ON
 
 
-@compiled(types.int64(WALKS))
-def whole_block(walks: Any) -> int:
+@compiled(types.int64(_WALK))
+def whole_block(walk: Any) -> int:
     """Check the block at ``position``: that it is all there if it must be read, and that its lengths make sense."""
-    walk = walks[0]
     there = walk.end - walk.position
     block = walk.memory + walk.position
     walk.need = BLOCK_BYTES
@@ -300,43 +297,43 @@ def whole_block(walks: Any) -> int:
     return _GOES_ON
 
 
-@compiled(types.int64(WALKS, ROWS, INTERFACES, types.int64, types.int64))
-def accept_packet(walks: Any, rows: Any, interfaces: Any, kind: int, total: int) -> int:
-    """Accept the frame of an enhanced packet block, or of the old packet block, whose interface has 16 bits."""
-    walk = walks[0]
+@compiled(types.int64(_WALK, ROWS.dtype, _INTERFACE, types.int64))
+def accept_packet(walk: Any, row: Any, interface: Any, total: int) -> int:
+    """Accept the frame of an enhanced packet block, or of the old packet block, which is alike."""
     swapped = walk.swapped
     block = walk.memory + walk.position
-    which = load32(block + 8, swapped)
-    if kind == OLD_PACKET_BLOCK:
-        which = which >> 16 if swapped else which & 0xFFFF
-    if which >= walk.interfaces:
-        walk.damage = _NO_INTERFACE
-        return _DAMAGED
     length = load32(block + 20, swapped)
     if length > total - PACKET_BYTES:
         walk.damage = _FRAME_BEYOND_BLOCK
         return _DAMAGED
     stamp = (load32(block + 12, swapped) << 32) | load32(block + 16, swapped)
-    time_ns = time_in_ns(stamp, interfaces, which)
-    return accept(walks, rows, interfaces, which, block + 28, time_ns, length, load32(block + 24, swapped))
+    wire_length = load32(block + 24, swapped)
+    return accept(walk, row, interface, block + 28, time_in_ns(stamp, interface), length, wire_length)
 
 
-@compiled(types.int64(WALKS, ROWS, INTERFACES, types.int64))
-def accept_simple(walks: Any, rows: Any, interfaces: Any, total: int) -> int:
-    """Accept the frame of a simple packet block: of the first interface, at the time of the frame before it."""
-    walk = walks[0]
+@compiled(types.int64(_WALK, ROWS.dtype, _INTERFACE, types.int64))
+def accept_simple(walk: Any, row: Any, interface: Any, total: int) -> int:
+    """Accept the frame of a simple packet block, at the time of the frame before it."""
     block = walk.memory + walk.position
-    if walk.interfaces < 1:
-        walk.damage = _NO_INTERFACE
-        return _DAMAGED
     wire_length = load32(block + 8, walk.swapped)
     length = wire_length
-    if interfaces[0].snap_length:
-        length = min(length, interfaces[0].snap_length)
+    if interface.snap_length:
+        length = min(length, interface.snap_length)
     if length > total - SIMPLE_PACKET_BYTES:
         walk.damage = _FRAME_BEYOND_BLOCK
         return _DAMAGED
-    return accept(walks, rows, interfaces, 0, block + BLOCK_BYTES, walk.latest_ns, length, wire_length)
+    return accept(walk, row, interface, block + BLOCK_BYTES, walk.latest_ns, length, wire_length)
+
+
+@compiled(types.int64(_WALK, types.int64))
+def interface_of(walk: Any, kind: int) -> int:
+    """The interface of a frame by its number in the section: 16 bits in the old packet block, else the first."""
+    if kind == SIMPLE_PACKET_BLOCK:
+        return 0
+    which = load32(walk.memory + walk.position + 8, walk.swapped)
+    if kind == OLD_PACKET_BLOCK:
+        return which >> 16 if walk.swapped else which & 0xFFFF
+    return which
 
 
 @compiled(types.int64(WALKS, ROWS, INTERFACES))
@@ -346,25 +343,29 @@ def walk_pcapng(walks: Any, rows: Any, interfaces: Any) -> int:
     free = len(rows)
     while walk.rows < free:
         if walk.trailer:
-            halt = end_skipped(walks)
+            halt = end_skipped(walk)
             if halt != _GOES_ON:
                 return halt
         walk.record = walk.position
-        halt = whole_block(walks)
+        halt = whole_block(walk)
         if halt != _GOES_ON:
             return halt
         block = walk.memory + walk.position
         kind, total = load32(block, walk.swapped), load32(block + 4, walk.swapped)
         if kind in (SECTION_BLOCK, INTERFACE_BLOCK):
             return _BLOCK
-        if kind in (ENHANCED_PACKET_BLOCK, OLD_PACKET_BLOCK):
-            halt = accept_packet(walks, rows, interfaces, kind, total)
-        elif kind == SIMPLE_PACKET_BLOCK:
-            halt = accept_simple(walks, rows, interfaces, total)
-        else:
+        if kind not in (ENHANCED_PACKET_BLOCK, OLD_PACKET_BLOCK, SIMPLE_PACKET_BLOCK):
             walk.position += total - 4
             walk.trailer = total
             continue
+        which = interface_of(walk, kind)
+        if which >= walk.interfaces:
+            walk.damage = _NO_INTERFACE
+            return _DAMAGED
+        if kind == SIMPLE_PACKET_BLOCK:
+            halt = accept_simple(walk, rows[walk.rows], interfaces[which], total)
+        else:
+            halt = accept_packet(walk, rows[walk.rows], interfaces[which], total)
         if halt == _DAMAGED:
             return halt
         walk.position += total
