@@ -45,7 +45,7 @@ def load_text(text: str, name: str = "lab", settings: Iterable[str] = ()) -> Loa
     return _loaded(read_text(text, name), settings)
 
 
-def structure(data: Mapping[str, Any], places: Mapping[str, Place] = NO_PLACES, name: str = "lab") -> LabSpec:
+def structure(data: Mapping[str, Any] | LabSpec, places: Mapping[str, Place] = NO_PLACES, name: str = "lab") -> LabSpec:
     """The lab that nested data say; values of :mod:`iochain.topology.spec` may stand in them. Raises LabError."""
     return _loaded(Written(name, data, dict(places)), ()).spec
 

@@ -35,7 +35,7 @@ class Mistake:
 
     def __str__(self) -> str:
         said = f"{self.key}: {self.message}" if self.key else self.message
-        return f"{self.place}  {said}" if self.place else said
+        return one_line(f"{self.place}  {said}" if self.place else said)
 
 
 @frozen
@@ -57,7 +57,7 @@ class LabError(Exception):
 
     def __str__(self) -> str:
         count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
-        return "\n".join([f"{self.name}: {count}", *(f"  {mistake}" for mistake in self.mistakes)])
+        return "\n".join([one_line(f"{self.name}: {count}"), *(f"  {mistake}" for mistake in self.mistakes)])
 
 
 def key_text(path: KeyPath) -> str:
@@ -67,9 +67,13 @@ def key_text(path: KeyPath) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            name = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in part)
-            text += ("." if text else "") + (f'"{name}"' if "." in name or not name else name)
+            text += ("." if text else "") + (f'"{part}"' if "." in part or not part else part)
     return text
+
+
+def one_line(text: str) -> str:
+    """The text with its line breaks and other unprintable characters spelled out."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -377,6 +377,8 @@ def _number(data: Any, what: str, lowest: int | None, highest: int | None) -> in
         number = data
     elif isinstance(data, str) and len(text) <= units.LONGEST and text.removeprefix("-").isdecimal() and text.isascii():
         number = int(text)
+    if number is not None and abs(number) >> 63:
+        number = None
     span = f" ({lowest} to {highest})" if lowest is not None else ""
     if number is None and isinstance(data, str) and what == "VLAN number" and set(text) <= set("0123456789-, "):
         raise ValueError(

@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from iochain.topology.mistakes import one_line
 from iochain.topology.spec import BitsPerSecond, ByteCount, MacAddress
 
 RATE_UNITS: Final = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9, "Tbit/s": 10**12}
@@ -104,7 +105,7 @@ def shown(value: Any) -> str:
     except ValueError:  # Python refuses to print numbers of more than 4300 digits
         return "a huge number"
     text = text if len(text) <= 60 else text[:57] + "..."
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    text = one_line(text)
     return text if not isinstance(value, str) or re.fullmatch(r"[+-]?[0-9.][0-9A-Za-z.,:/+-]*", text) else f'"{text}"'
 
 
