@@ -27,8 +27,13 @@ _UNTAGGED_NETWORK_OFFSET = 14
 class Teaming(Protocol):
     """What the stages of this module have in common."""
 
-    team: str
-    in_use: InUse
+    @property
+    def team(self) -> str:
+        """The name of the team."""
+
+    @property
+    def in_use(self) -> InUse:
+        """The table of uplinks in use."""
 
     def home(self, uplinks: tuple[str, ...], port: Port) -> tuple[str, ...]:
         """The uplinks by which a port gets group frames: one, so that it gets one copy; all where they are one link."""

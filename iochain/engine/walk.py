@@ -1,0 +1,199 @@
+"""The walk: one frame through the Python stages of one segment, to the path that it takes.
+
+Stages see themselves and their port through views that note what is read, so which setting decided is known without a
+line of it in a stage. A stage that breaks its contract stops the run: frame, port and stage are named.
+"""
+
+from collections.abc import Callable, Sequence
+from types import FunctionType, MethodType
+from typing import Any, Protocol
+
+from attrs import define, frozen
+
+from iochain.chain import Chain, Drop, Element, From, Port, Ports, Verdict
+from iochain.engine.path import UNCHANGED, Dropped, Path, Spread
+from iochain.frame import Asked, Frame, Notes
+from iochain.topology.wiring import Wiring
+
+
+class StageFault(Exception):
+    """A stage broke its contract: it raised, or returned what is no verdict. Names frame, port and stage."""
+
+
+class Listener(Protocol):
+    """Whoever wants to hear of each stage of a walk."""
+
+    def step(
+        self,
+        where: str,
+        element: Element,
+        before: Frame,
+        verdict: Verdict,
+        asked: Sequence[Asked],
+        decided: From | None,
+    ) -> None:
+        """A stage has spoken."""
+
+
+class Watched:
+    """A view of a stage or a port that notes which of its attributes are read."""
+
+    __slots__ = ("_notes", "_thing")
+
+    def __init__(self, thing: Any, notes: Notes) -> None:
+        self._thing, self._notes = thing, notes
+
+    def __getattr__(self, name: str) -> Any:
+        thing = self._thing
+        value = getattr(thing, name)
+        if type(value) is MethodType:  # its own reads are to be noted too
+            return MethodType(value.__func__, self)
+        self._notes.asked.append(Asked(thing, name, value))
+        return value
+
+
+@frozen
+class Bound:
+    """An element that is ready to be called."""
+
+    element: Element
+    call: Callable[[Frame, Any], Verdict]
+
+
+@frozen
+class Segment:
+    """Header stages between two batch stages. ``forwards``: they end at the switch, and its stages follow."""
+
+    where: str
+    port: Port
+    view: Any  # the port, watched
+    incoming: bool
+    elements: tuple[Bound, ...]
+    forwards: bool = False
+    switch: str = ""
+    switch_elements: tuple[Bound, ...] = ()
+
+
+@define
+class Walker:
+    """Walks frames. One at a time: the notes of a walk are those of the last one."""
+
+    wiring: Wiring
+    notes: Notes
+    numbers: dict[str, int]
+    teams: dict[str, tuple[Bound, ...]]
+
+    @classmethod
+    def of(cls, wiring: Wiring) -> "Walker":
+        """A walker of a wiring."""
+        walker = cls(wiring, Notes(), {port.name: port.number for port in wiring.ports}, {})
+        for team in wiring.teams():
+            walker.teams[team.name] = walker.bind(wiring.team_chain(team.name))
+        return walker
+
+    def bind(self, chain: "Chain | Sequence[Element]") -> tuple[Bound, ...]:
+        """The elements of a chain, each ready to be called with its reads noted."""
+        return tuple(Bound(element, self._caller(element.stage)) for element in chain)
+
+    def view(self, port: Port) -> Any:
+        """A port as stages see it."""
+        return Watched(port, self.notes)
+
+    def walk(self, segment: Segment, frame: Frame, listener: Listener | None = None) -> Path:
+        """The path of a frame through a segment. StageFault if a stage breaks its contract."""
+        last = segment.elements[-1].element.name if segment.elements else ""
+        end, frame, bound = self._through(segment.elements, segment.where, segment, frame, listener)
+        if end is None and segment.forwards:
+            end, frame, bound = self._through(segment.switch_elements, segment.switch, segment, frame, listener)
+            if end is None:
+                raise StageFault(f"{segment.switch}: its stages chose no ports for {frame!r}, and did not drop it")
+        tag = UNCHANGED if frame.new_tag is None else frame.new_tag
+        match end:
+            case None:
+                return Path(tag, stage=last)
+            case Drop():
+                where = segment.where if bound in segment.elements else segment.switch
+                return Path(tag, drops=(self._dropped(segment, where, bound, end),), stage=_name(bound))
+            case Ports():
+                return self._spread(segment, frame, end, tag, bound, listener)
+
+    def _through(
+        self, elements: tuple[Bound, ...], where: str, segment: Segment, frame: Frame, listener: Listener | None
+    ) -> tuple[Drop | Ports | None, Frame, Bound | None]:
+        """Call stage after stage, until one drops or chooses ports."""
+        notes = self.notes
+        for bound in elements:
+            first = len(notes.asked)
+            try:
+                verdict = bound.call(frame, segment.view)
+            except Exception as error:
+                raise StageFault(_fault(bound, where, frame, f"raised {type(error).__name__}: {error}")) from error
+            if listener is not None:
+                decided = decided_by(bound.element, notes.asked[first:])
+                listener.step(where, bound.element, frame, verdict, notes.asked[first:], decided)
+            if isinstance(verdict, Frame):
+                frame = verdict
+            elif isinstance(verdict, (Drop, Ports)):
+                notes.asked.append(Asked(self, "step", first))
+                return verdict, frame, bound
+            else:
+                raise StageFault(_fault(bound, where, frame, f"returned {verdict!r}, which is no verdict"))
+        return None, frame, None
+
+    def _spread(
+        self, segment: Segment, frame: Frame, chosen: Ports, tag: int, bound: Bound | None, listener: Listener | None
+    ) -> Path:
+        """Resolve what was chosen: teams to uplinks, names to numbers."""
+        ports: list[int] = []
+        drops: list[Dropped] = []
+        for name in chosen.ports:
+            if name not in self.teams:
+                ports.append(self._number(name, segment, bound))
+                continue
+            end, _, last = self._through(self.teams[name], name, segment, frame, listener)
+            if isinstance(end, Drop):
+                drops.append(self._dropped(segment, name, last, end))
+            elif end is not None:
+                ports.extend(self._number(uplink, segment, last) for uplink in end.ports)
+        except_ = -1 if chosen.except_ is None else self.numbers.get(chosen.except_, -1)
+        spread = Spread(tuple(sorted(set(ports))), segment.switch if chosen.group else "", chosen.group, except_)
+        if not ports and chosen.group is None:
+            return Path(tag, drops=tuple(drops), stage=_name(bound))
+        return Path(tag, spread, tuple(drops), _name(bound))
+
+    def _number(self, name: str, segment: Segment, bound: Bound | None) -> int:
+        if name not in self.numbers:
+            raise StageFault(f"stage {_name(bound)!r} at {segment.where} chose port {name!r}, which does not exist")
+        return self.numbers[name]
+
+    def _dropped(self, segment: Segment, where: str, bound: Bound | None, drop: Drop) -> Dropped:
+        assert bound is not None
+        first = next(asked.answer for asked in reversed(self.notes.asked) if asked.thing is self)
+        setting = drop.setting or decided_by(bound.element, self.notes.asked[first:])
+        return Dropped(where, segment.port.number, segment.incoming, bound.element.name, drop, setting)
+
+    def _caller(self, stage: Any) -> Callable[[Frame, Any], Verdict]:
+        """The stage's call, on a view of the stage where it has settings to be noted."""
+        if isinstance(stage, FunctionType):
+            return stage
+        function = getattr(type(stage), "__call__", None)
+        if not isinstance(function, FunctionType):
+            return stage  # type: ignore[no-any-return]
+        return MethodType(function, Watched(stage, self.notes))
+
+
+def decided_by(element: Element, asked: Sequence[Asked]) -> From | None:
+    """The setting behind what a stage did: the last of its settings that it read, else the one that put it there."""
+    said = element.settings
+    for one in reversed(asked):
+        if one.thing is element.stage and one.key in said:
+            return said[str(one.key)]
+    return element.because
+
+
+def _name(bound: Bound | None) -> str:
+    return bound.element.name if bound else ""
+
+
+def _fault(bound: Bound, where: str, frame: Frame, what: str) -> str:
+    return f"stage {bound.element.name!r} at {where} {what} (frame {frame!r})"

@@ -1,0 +1,216 @@
+"""Which stages stand in a port's chains, and in which order.
+
+ESXi has in a chain just what the configuration needs (N. Hagoort, "Understanding the ESXi Network IOChain"). The order
+inside a chain is not published; this one agrees with all that is. It is data: ``chain.move`` changes it.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define
+
+from iochain.chain import Chain, Element, From, Port
+from iochain.frame import ALL_VLANS, Table
+from iochain.portgroup.receive import ReceiveFilter
+from iochain.portgroup.security import Disconnected, ForgedTransmits, GuestBpdu, PromiscuousScope
+from iochain.portgroup.vlan import AccessVlan, GuestVlan, NoVlan, VlanMember
+from iochain.topology.effective import Policy, Settings
+from iochain.topology.spec import (
+    Answer,
+    ForgedReference,
+    GuestTag,
+    IpHash,
+    LoadBalancing,
+    Nic,
+    PortHash,
+    Vmkernel,
+    Vnic,
+)
+from iochain.topology.spec import (
+    PromiscuousScope as ScopeOption,
+)
+from iochain.uplink.nic import Link, Mtu, ReceivedTag, SentTag
+from iochain.uplink.wire import Wire
+from iochain.vswitch.forwarding import ByVlan
+from iochain.vswitch.reverse_path import ReversePath
+from iochain.vswitch.shaping import Shaper, queue_frames
+from iochain.vswitch.teaming import (
+    ByIpHash,
+    ByPort,
+    BySourceMac,
+    Explicit,
+    NoTeaming,
+    Teaming,
+    first_in_order,
+    in_use,
+)
+
+if TYPE_CHECKING:
+    from iochain.topology.wiring import Team, Wiring
+
+BPDU: Final = "Net.BlockGuestBPDU"
+FWD_CHECK: Final = "Net.ReversePathFwdCheck"
+FWD_CHECK_PROMISC: Final = "Net.ReversePathFwdCheckPromisc"
+MIN_ETHER_LEN: Final = "Net.MinEtherLen"
+TX_QUEUE: Final = "Net.MaxNetifTxQueueLen"
+SHAPER_QUEUE_MIN: Final = "Net.NetShaperQueueSizeMin"
+SHAPER_QUEUE_MAX: Final = "Net.NetShaperQueueSizeMax"
+
+
+@define
+class HostTables:
+    """The tables of a host that several of its stages consult."""
+
+    host: str
+    link: Mapping[str, bool]  # of each physical NIC, as the lab says
+    uplinks: Table[int, str]  # name of the uplink by port number; empty: no uplink
+    up: Table[int, bool]  # whether it has a link, by port number
+    in_use: Table[str, tuple[str, ...]]  # uplinks in use, by team
+    portgroups: Table[int, str]  # by port number
+    owners: ByVlan  # port groups by (VLAN, MAC)
+
+    @classmethod
+    def of(cls, host: str, link: Mapping[str, bool]) -> "HostTables":
+        """Tables without ports."""
+        return cls(
+            host,
+            link,
+            Table("uplinks", ""),
+            Table("links", False),
+            Table("uplinks in use", ()),
+            Table("port groups of ports", ""),
+            ByVlan("port groups of MACs", ()),
+        )
+
+
+def team_chain(name: str, policy: Policy, tables: HostTables, settings: Settings) -> Chain:
+    """The one stage of a team, with its uplinks in use entered in the host's table."""
+    up = {nic for nic, is_up in tables.link.items() if is_up}
+    choose = first_in_order if policy.load_balancing.value is LoadBalancing.EXPLICIT else in_use
+    tables.in_use.set(name, choose(policy.active.value, policy.standby.value, up))
+    stage = _teaming_stage(name, policy, tables, settings)
+    said = {"in_use": policy.active, "team": policy.load_balancing}
+    return Chain(name, [Element("teaming", stage, said, policy.load_balancing)])
+
+
+def _teaming_stage(name: str, policy: Policy, tables: HostTables, settings: Settings) -> Teaming:
+    kind = policy.load_balancing.value
+    if kind is LoadBalancing.PORT_ID:
+        return ByPort(name, tables.in_use, settings.option("port_hash").value is PortHash.ROUND_ROBIN)
+    if kind is LoadBalancing.IP_HASH:
+        return ByIpHash(name, tables.in_use, settings.option("ip_hash").value is IpHash.LAST_OCTET)
+    simple: dict[LoadBalancing, Any] = {
+        LoadBalancing.SOURCE_MAC: BySourceMac,
+        LoadBalancing.EXPLICIT: Explicit,
+        LoadBalancing.NONE: NoTeaming,
+    }
+    stage: Teaming = simple[kind](name, tables.in_use)
+    return stage
+
+
+def client_chains(
+    port: Port,
+    adapter: Vnic | Vmkernel,
+    team: "Team",
+    tables: HostTables,
+    own: Table[int, bool],
+    wiring: "Wiring",
+) -> tuple[Chain, Chain]:
+    """Input and output chain of a vNIC's or vmkernel adapter's port."""
+    client = _Client(port, adapter, team, tables, wiring.settings)
+    return (
+        Chain(f"input of {port.name}", client.input()),
+        Chain(f"output of {port.name}", client.output(own, wiring.team_chain(team.name)["teaming"].stage)),
+    )
+
+
+@define
+class _Client:
+    port: Port
+    adapter: Vnic | Vmkernel
+    team: "Team"
+    tables: HostTables
+    settings: Settings
+
+    def input(self) -> list[Element]:
+        """From the guest: connected, MTU, BPDU filter, forged transmits, VLAN, shaper."""
+        policy, host = self.team.policy, self.port.host
+        elements = []
+        if not getattr(self.adapter, "connected", True):
+            elements.append(Element("port", Disconnected(), because=self._connected()))
+        elements.append(Element("mtu", Mtu(policy.mtu.value), {"mtu": policy.mtu}, policy.mtu))
+        bpdu = self.settings.advanced(host, BPDU)
+        if bpdu.value:
+            elements.append(Element("bpdu filter", GuestBpdu(), because=bpdu))
+        if policy.forged_transmits.value is Answer.REJECT:
+            initial = self.settings.option("forged_reference").value is ForgedReference.INITIAL
+            elements.append(Element("forged transmits", ForgedTransmits(initial), because=policy.forged_transmits))
+        elements.append(self._vlan_input())
+        shaping = policy.shaping.value
+        if shaping is not None and shaping.enabled:
+            elements.append(Element("shaper", self._shaper(), because=policy.shaping))
+        return elements
+
+    def output(self, own: Table[int, bool], teaming: Teaming) -> list[Element]:
+        """To the guest: reverse path, VLAN, receive filter."""
+        policy, host = self.team.policy, self.port.host
+        elements = []
+        if not self.port.promiscuous or self.settings.advanced(host, FWD_CHECK_PROMISC).value == 1:
+            elements.append(self._reverse_path(own, teaming))
+        if policy.vlan.value != ALL_VLANS:
+            stage = VlanMember(policy.vlan.value)
+            elements.append(Element("vlan", stage, {"vlan": policy.vlan}, policy.vlan))
+        if self.port.promiscuous:
+            scope = self.settings.option("promiscuous_scope")
+            if scope.value is ScopeOption.PORTGROUP:
+                narrowed = PromiscuousScope(self.tables.portgroups, self.tables.owners)
+                elements.append(Element("promiscuous scope", narrowed, because=scope))
+        else:
+            elements.append(Element("receive filter", ReceiveFilter.of(self.port.groups), because=policy.promiscuous))
+        return elements
+
+    def _vlan_input(self) -> Element:
+        vlan = self.team.policy.vlan
+        if vlan.value == 0:
+            option = self.settings.option("est_guest_tag")
+            stage: Any = NoVlan(option.value is GuestTag.PASS)
+            return Element("vlan", stage, {"guest_tag_passes": vlan}, vlan)
+        stage = GuestVlan() if vlan.value == ALL_VLANS else AccessVlan(vlan.value)
+        return Element("vlan", stage, {"vlan": vlan}, vlan)
+
+    def _reverse_path(self, own: Table[int, bool], teaming: Teaming) -> Element:
+        policy = self.team.policy
+        check = self.settings.advanced(self.port.host, FWD_CHECK)
+        stage = ReversePath(teaming, policy.active.value, bool(check.value), self.tables.uplinks, own)
+        said = {"fwd_check": check, "active": policy.active, "teaming": policy.load_balancing}
+        return Element("reverse path", stage, said)
+
+    def _shaper(self) -> Shaper:
+        shaping, host = self.team.policy.shaping.value, self.port.host
+        smallest = self.settings.advanced(host, SHAPER_QUEUE_MIN).value
+        largest = self.settings.advanced(host, SHAPER_QUEUE_MAX).value
+        peak = shaping.average if shaping.peak is None else shaping.peak
+        return Shaper(shaping.average, peak, shaping.burst, queue_frames(shaping.burst, smallest, largest))
+
+    def _connected(self) -> From:
+        return From(False, f"vNIC of {self.port.name}", "connected")
+
+
+def uplink_chains(port: Port, nic: Nic, wiring: "Wiring", tables: HostTables, switch: str) -> tuple[Chain, Chain]:
+    """Input and output chain of an uplink's port: link, tag and MTU, and outwards the wire."""
+    settings, host = wiring.settings, port.host
+    path = ("hosts", host, "vswitches", switch)
+    mtu = settings.said(wiring.spec.hosts[host].vswitches[switch].mtu, switch, (*path, "mtu"))
+    link = settings.said(nic.link, f"NIC {port.name}", ("hosts", host, "nics", port.name.rpartition(".")[2], "link"))
+    smallest = settings.advanced(host, MIN_ETHER_LEN).value
+    queue = settings.advanced(host, TX_QUEUE)
+    wire = Wire(nic.speed, queue.value, smallest, mtu.value)
+    checked = Element("mtu", Mtu(mtu.value), {"mtu": mtu}, mtu)
+    linked = Element("link", Link(tables.up), because=link)
+    return (
+        Chain(f"input of {port.name}", [linked, Element("vlan", ReceivedTag()), checked]),
+        Chain(
+            f"output of {port.name}",
+            [linked, Element("vlan", SentTag()), checked, Element("wire", wire, because=queue)],
+        ),
+    )
