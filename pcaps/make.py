@@ -17,12 +17,13 @@ from pathlib import Path
 from types import FrameType
 
 from network import Network, RecordingError, Running
-from recorder import recorded
+from recorder import recorded, recorded_entering
 
 HERE = Path(__file__).parent
 TOOLS = ("ip", "ethtool", "tcpdump", "dumpcap", "ping", "arping", "curl", "iperf3", "dnsmasq", "busybox", "udhcpc",
          "keepalived", "reordercap", "zstd")  # fmt: skip
 LONGEST_S = 600
+STOPPING = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT)
 
 WEB, DB, SNIFFER, APP, NESTED = (f"00:50:56:00:00:{number:02x}" for number in range(1, 6))
 LB1, LB2, VOICE, STORAGE = (f"00:50:56:00:00:{number:02x}" for number in range(6, 10))
@@ -234,7 +235,7 @@ def vrrp(network: Network, capture: Path) -> None:
 def vrrp_takeover(network: Network, capture: Path) -> None:
     """The balancer in charge stops, the other takes over; recorded where frames enter, as both send from one MAC."""
     with_load_balancers(network)
-    with recorded(network, "switch", ("lb1", "lb2", "web", "router"), capture):
+    with recorded_entering(network, "switch", ("lb1", "lb2", "web", "router"), capture):
         first, second = start_balancers(network)
         use_virtual_address(network)
         first.process.terminate()
@@ -395,8 +396,8 @@ def main() -> None:
         parser.error("network namespaces need root")
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         parser.error(f"not installed: {', '.join(missing)}")
-    signal.signal(signal.SIGALRM, _give_up)
-    signal.signal(signal.SIGTERM, _give_up)
+    for stopping in STOPPING:
+        signal.signal(stopping, _give_up)
     signal.alarm(LONGEST_S)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # frames of two processors overtake each other
     for name in names:
@@ -409,7 +410,9 @@ def main() -> None:
 
 
 def _give_up(signal_number: int, frame: FrameType | None) -> None:
-    """Leave by the way that clears up."""
+    """Leave by the way that clears up, and let nothing disturb it."""
+    for stopping in STOPPING:
+        signal.signal(stopping, signal.SIG_IGN)
     sys.exit(f"stopped by {signal.Signals(signal_number).name}")
 
 
