@@ -20,12 +20,14 @@ from network import Network, RecordingError, Running
 from recorder import recorded, recorded_entering
 
 HERE = Path(__file__).parent
-TOOLS = ("ip", "ethtool", "tcpdump", "dumpcap", "ping", "arping", "curl", "iperf3", "dnsmasq", "busybox", "udhcpc",
-         "keepalived", "reordercap", "zstd")  # fmt: skip
+TOOLS = (
+    *("ip", "ethtool", "tcpdump", "dumpcap", "zstd"),
+    *("ping", "arping", "curl", "iperf3", "dnsmasq", "busybox", "udhcpc", "keepalived"),
+)
 LONGEST_S = 600
 STOPPING = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT)
 
-WEB, DB, SNIFFER, APP, NESTED = (f"00:50:56:00:00:{number:02x}" for number in range(1, 6))
+WEB, DB, APP, NESTED = (f"00:50:56:00:00:{number:02x}" for number in (1, 2, 4, 5))  # 3 is the labs' sniffer
 LB1, LB2, VOICE, STORAGE = (f"00:50:56:00:00:{number:02x}" for number in range(6, 10))
 VMK0 = "00:50:56:60:00:01"
 ROUTER, PBX = "02:00:00:00:00:fe", "02:00:00:00:00:fd"

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -101,7 +100,7 @@ class Network:
         """What the command says on its standard output. Raises :exc:`RecordingError` if it fails, or takes too long."""
         return _call("ip", "netns", "exec", _PREFIX + namespace, *command, may_fail=may_fail)
 
-    def start(self, namespace: str, *command: str, environment: Mapping[str, str] | None = None) -> "Running":
+    def start(self, namespace: str, *command: str) -> "Running":
         """Run a command beside what follows; it is stopped at the end at the latest."""
         log = (self.folder / f"log-{len(self._processes)}").open("w+")
         process = subprocess.Popen(
@@ -110,7 +109,6 @@ class Network:
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
-            env=environment,
             text=True,
         )
         self._processes.append(process)

@@ -49,7 +49,7 @@ def receive(groups: list[str], seconds: float) -> None:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         receiver.bind((address, port) if "." in address else (address, port, 0, socket.if_nametoindex("eth0")))
         if not ipaddress.ip_address(address).is_multicast:
-            pass
+            print(f"listening at {address}", flush=True)
         elif "." in address:
             receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, _by_interface(address))
         else:

@@ -1,4 +1,4 @@
-"""Each capture of pcaps/ has what it was made for, a lab, and a row in the README: asked of tshark, not of ourselves."""
+"""Each capture of pcaps/ has what it was made for, a lab, and a README row: asked of tshark, not of ourselves."""
 
 import shutil
 import subprocess
