@@ -16,7 +16,7 @@ from iochain.frame import Asked, Frame, Notes
 from iochain.topology.wiring import Wiring
 
 
-class StageFault(Exception):
+class StageError(Exception):
     """A stage broke its contract: it raised, or returned what is no verdict. Names frame, port and stage."""
 
 
@@ -46,7 +46,7 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         thing = self._thing
         value = getattr(thing, name)
-        if type(value) is MethodType:  # its own reads are to be noted too
+        if type(value) is MethodType and value.__self__ is thing:  # its own reads are to be noted too
             return MethodType(value.__func__, self)
         self._notes.asked.append(Asked(thing, name, value))
         return value
@@ -100,26 +100,25 @@ class Walker:
         return Watched(port, self.notes)
 
     def walk(self, segment: Segment, frame: Frame, listener: Listener | None = None) -> Path:
-        """The path of a frame through a segment. StageFault if a stage breaks its contract."""
+        """The path of a frame through a segment. StageError if a stage breaks its contract."""
         last = segment.elements[-1].element.name if segment.elements else ""
-        end, frame, bound = self._through(segment.elements, segment.where, segment, frame, listener)
-        if end is None and segment.forwards:
-            end, frame, bound = self._through(segment.switch_elements, segment.switch, segment, frame, listener)
-            if end is None:
-                raise StageFault(f"{segment.switch}: its stages chose no ports for {frame!r}, and did not drop it")
-        tag = UNCHANGED if frame.new_tag is None else frame.new_tag
-        match end:
+        end = self._through(segment.elements, segment.where, segment, frame, listener)
+        if end.verdict is None and segment.forwards:
+            end = self._through(segment.switch_elements, segment.switch, segment, end.frame, listener)
+            if end.verdict is None:
+                raise StageError(f"{segment.switch}: its stages chose no ports for {frame!r}, and did not drop it")
+        tag = UNCHANGED if end.frame.new_tag is None else end.frame.new_tag
+        match end.verdict:
             case None:
                 return Path(tag, stage=last)
-            case Drop():
-                where = segment.where if bound in segment.elements else segment.switch
-                return Path(tag, drops=(self._dropped(segment, where, bound, end),), stage=_name(bound))
-            case Ports():
-                return self._spread(segment, frame, end, tag, bound, listener)
+            case Drop() as drop:
+                return Path(tag, drops=(_dropped(segment, end, drop),), stage=end.stage)
+            case Ports() as ports:
+                return self._spread(segment, end, ports, tag, listener)
 
     def _through(
         self, elements: tuple[Bound, ...], where: str, segment: Segment, frame: Frame, listener: Listener | None
-    ) -> tuple[Drop | Ports | None, Frame, Bound | None]:
+    ) -> "_Ended":
         """Call stage after stage, until one drops or chooses ports."""
         notes = self.notes
         for bound in elements:
@@ -127,56 +126,47 @@ class Walker:
             try:
                 verdict = bound.call(frame, segment.view)
             except Exception as error:
-                raise StageFault(_fault(bound, where, frame, f"raised {type(error).__name__}: {error}")) from error
+                raise StageError(_fault(bound, where, frame, f"raised {type(error).__name__}: {error}")) from error
             if listener is not None:
-                decided = decided_by(bound.element, notes.asked[first:])
-                listener.step(where, bound.element, frame, verdict, notes.asked[first:], decided)
+                asked = notes.asked[first:]
+                listener.step(where, bound.element, frame, verdict, asked, decided_by(bound.element, asked))
             if isinstance(verdict, Frame):
                 frame = verdict
             elif isinstance(verdict, (Drop, Ports)):
-                notes.asked.append(Asked(self, "step", first))
-                return verdict, frame, bound
+                return _Ended(verdict, frame, where, bound.element, first, notes)
             else:
-                raise StageFault(_fault(bound, where, frame, f"returned {verdict!r}, which is no verdict"))
-        return None, frame, None
+                raise StageError(_fault(bound, where, frame, f"returned {verdict!r}, which is no verdict"))
+        return _Ended(None, frame, where, None, 0, notes)
 
-    def _spread(
-        self, segment: Segment, frame: Frame, chosen: Ports, tag: int, bound: Bound | None, listener: Listener | None
-    ) -> Path:
+    def _spread(self, segment: Segment, end: "_Ended", chosen: Ports, tag: int, listener: Listener | None) -> Path:
         """Resolve what was chosen: teams to uplinks, names to numbers."""
         ports: list[int] = []
         drops: list[Dropped] = []
         for name in chosen.ports:
             if name not in self.teams:
-                ports.append(self._number(name, segment, bound))
+                ports.append(self._number(name, end))
                 continue
-            end, _, last = self._through(self.teams[name], name, segment, frame, listener)
-            if isinstance(end, Drop):
-                drops.append(self._dropped(segment, name, last, end))
-            elif end is not None:
-                ports.extend(self._number(uplink, segment, last) for uplink in end.ports)
+            team = self._through(self.teams[name], name, segment, end.frame, listener)
+            if isinstance(team.verdict, Drop):
+                drops.append(_dropped(segment, team, team.verdict))
+            elif team.verdict is not None:
+                ports.extend(self._number(uplink, team) for uplink in team.verdict.ports)
+        if not ports and chosen.group is None and drops:
+            return Path(tag, drops=tuple(drops), stage=end.stage)
         except_ = -1 if chosen.except_ is None else self.numbers.get(chosen.except_, -1)
         spread = Spread(tuple(sorted(set(ports))), segment.switch if chosen.group else "", chosen.group, except_)
-        if not ports and chosen.group is None:
-            return Path(tag, drops=tuple(drops), stage=_name(bound))
-        return Path(tag, spread, tuple(drops), _name(bound))
+        return Path(tag, spread, tuple(drops), end.stage)
 
-    def _number(self, name: str, segment: Segment, bound: Bound | None) -> int:
+    def _number(self, name: str, end: "_Ended") -> int:
         if name not in self.numbers:
-            raise StageFault(f"stage {_name(bound)!r} at {segment.where} chose port {name!r}, which does not exist")
+            raise StageError(f"stage {end.stage!r} at {end.where} chose port {name!r}, which does not exist")
         return self.numbers[name]
-
-    def _dropped(self, segment: Segment, where: str, bound: Bound | None, drop: Drop) -> Dropped:
-        assert bound is not None
-        first = next(asked.answer for asked in reversed(self.notes.asked) if asked.thing is self)
-        setting = drop.setting or decided_by(bound.element, self.notes.asked[first:])
-        return Dropped(where, segment.port.number, segment.incoming, bound.element.name, drop, setting)
 
     def _caller(self, stage: Any) -> Callable[[Frame, Any], Verdict]:
         """The stage's call, on a view of the stage where it has settings to be noted."""
         if isinstance(stage, FunctionType):
             return stage
-        function = getattr(type(stage), "__call__", None)
+        function = getattr(type(stage), "__call__", None)  # noqa: B004  (a class may have none)
         if not isinstance(function, FunctionType):
             return stage  # type: ignore[no-any-return]
         return MethodType(function, Watched(stage, self.notes))
@@ -191,8 +181,29 @@ def decided_by(element: Element, asked: Sequence[Asked]) -> From | None:
     return element.because
 
 
-def _name(bound: Bound | None) -> str:
-    return bound.element.name if bound else ""
+@frozen
+class _Ended:
+    """How a walk through some stages ended: at which stage, if any, and what that one asked from ``first`` on."""
+
+    verdict: Drop | Ports | None
+    frame: Frame
+    where: str
+    element: Element | None
+    first: int
+    notes: Notes
+
+    @property
+    def stage(self) -> str:
+        return self.element.name if self.element else ""
+
+    @property
+    def decided(self) -> From | None:
+        return decided_by(self.element, self.notes.asked[self.first :]) if self.element else None
+
+
+def _dropped(segment: Segment, end: _Ended, drop: Drop) -> Dropped:
+    setting = drop.setting or end.decided
+    return Dropped(end.where, segment.port.number, segment.incoming, end.stage, drop, setting)
 
 
 def _fault(bound: Bound, where: str, frame: Frame, what: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import types
 
 from iochain.kernels.compiled import compiled
@@ -13,8 +14,12 @@ def sorted_rows(rows: Any) -> Any:
     """The rows in the order of (time, source and serial, part, port); the same array where they are so already."""
     if len(rows) < 2 or is_sorted(rows):
         return rows
-    keys = (rows["port"], rows["part"], rows["order"], rows["time_ns"])
-    return rows[np.lexsort(keys)]
+    return rows[order_of_rows(rows)]
+
+
+def order_of_rows(rows: Any) -> npt.NDArray[np.intp]:
+    """The indices that put rows in the order of (time, source and serial, part, port); equal rows stay as they are."""
+    return np.lexsort((rows["port"], rows["part"], rows["order"], rows["time_ns"]))
 
 
 @compiled(types.boolean(ROWS, types.int64, types.int64))

@@ -64,6 +64,11 @@ class Wiring:
         chain: Chain = self.graph.edges[source, target, direction]["chain"]
         return chain
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The number of each port by its name."""
+        return {port.name: port.number for port in self.ports}
+
     def switch_node(self, port: str) -> str:
         """The node of the switch that a port belongs to."""
         return self.switch_name(self._by_name(port))

@@ -1,0 +1,61 @@
+"""The plain engine: every frame walks through the Python stages. It is the truth that faster ones are held against."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from attrs import define, field
+
+from iochain.batch import Batch
+from iochain.engine.path import Paths
+from iochain.engine.walk import Listener, Segment, Walker
+from iochain.frame import Frame
+from iochain.kernels import words as w
+from iochain.kernels.parse import parse
+
+if TYPE_CHECKING:
+    from scapy.packet import Packet
+
+
+class Decider(Protocol):
+    """What decides which path each frame takes: the one thing in which engines differ."""
+
+    paths: Paths
+
+    def decide(self, batch: Batch, segments: "list[Segment]") -> npt.NDArray[np.int32]:
+        """The number of the path of each frame; ``segments`` gives the segment by port number."""
+
+
+@define
+class Plain:
+    """Walks each frame. ``listeners`` hear every step of frames with their order numbers."""
+
+    walker: Walker
+    paths: Paths = field(factory=Paths)
+    listeners: dict[int, Listener] = field(factory=dict)
+
+    def decide(self, batch: Batch, segments: "list[Segment]") -> npt.NDArray[np.int32]:
+        """The number of the path of each frame, in order; writes to tables are done after each frame."""
+        words = parse(batch.rows)
+        flat = memoryview(words.reshape(-1))  # type: ignore[arg-type]
+        ports, orders = batch.column("port").tolist(), batch.column("order").tolist()
+        taken = np.empty(len(batch), np.int32)
+        notes, walk, number = self.walker.notes, self.walker.walk, self.paths.number
+        for i in range(len(batch)):
+            notes.clear()
+            frame = Frame(flat[i * w.COUNT : (i + 1) * w.COUNT], notes, _packet(batch, i))
+            listener = self.listeners.get(orders[i]) if self.listeners else None
+            taken[i] = number(walk(segments[ports[i]], frame, listener))
+            for table, key, answer in notes.writes:
+                table.set(key, answer)
+        return taken
+
+
+def _packet(batch: Batch, index: int) -> "Callable[[], Packet]":
+    def packet() -> Any:
+        from scapy.layers.l2 import Ether
+
+        return Ether(batch.frame_bytes(index))
+
+    return packet

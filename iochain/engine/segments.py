@@ -1,0 +1,119 @@
+"""Chains cut into segments at their batch stages, and like batch stages of one depth put together in banks.
+
+A port's chain of header stages H and batch stages B, ``H0 B0 H1 B1 H2``, is three segments; the last of an input chain
+goes on into the switch. Batch stages of one class at one depth of one direction, on whatever port, share a bank.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import define, field, frozen
+
+from iochain.chain import Alone, Bank, Chain, Drop, Element, Port
+from iochain.engine.path import Dropped
+from iochain.engine.walk import Segment, Walker
+from iochain.topology.mistakes import LabError, Mistake
+from iochain.topology.wiring import Wiring
+
+
+@frozen
+class Depot:
+    """A bank with its place: which lane each port has in it, -1 for none, and what its drops are called there."""
+
+    bank: Bank
+    lanes: npt.NDArray[np.int32]  # by port number
+    ports: tuple[Port, ...]  # by lane
+    elements: tuple[Element, ...]  # by lane
+    incoming: bool
+
+    def dropped(self, lane: int, drop: Drop) -> Dropped:
+        """A drop of this bank at one of its ports."""
+        port, element = self.ports[lane], self.elements[lane]
+        decided = drop.setting or element.because
+        return Dropped(_where(port, self.incoming), port.number, self.incoming, element.name, drop, decided)
+
+
+@frozen
+class Half:
+    """All input chains of a lab, or all output chains: segments by port and depth, and the banks between depths."""
+
+    segments: tuple[tuple[Segment, ...], ...]  # by port number, by depth
+    last: npt.NDArray[np.int32]  # depth of the last segment, by port number
+    depots: tuple[tuple[Depot, ...], ...]  # by depth
+
+    @property
+    def held(self) -> int:
+        """How many frames wait in all banks."""
+        return sum(depot.bank.held for depth in self.depots for depot in depth)
+
+
+@define
+class _HalfMaking:
+    wiring: Wiring
+    walker: Walker
+    incoming: bool
+    segments: list[tuple[Segment, ...]] = field(factory=list)
+    batches: dict[tuple[int, type], list[tuple[Port, Element]]] = field(factory=dict)
+
+    def make(self) -> Half:
+        for port in self.wiring.ports:
+            self._add(port, self.wiring.chain(port.name, "input" if self.incoming else "output"))
+        last = np.array([len(of_port) - 1 for of_port in self.segments], np.int32)
+        depth = int(last.max(initial=0))
+        return Half(tuple(self.segments), last, tuple(self._depots(level) for level in range(depth)))
+
+    def _add(self, port: Port, chain: Chain) -> None:
+        runs: list[list[Element]] = [[]]
+        for element in chain:
+            if element.is_batch:
+                self.batches.setdefault((len(runs) - 1, type(element.stage)), []).append((port, element))
+                runs.append([])
+            else:
+                runs[-1].append(element)
+        view = self.walker.view(port)
+        switch = self.wiring.switch_name(port)
+        where = _where(port, self.incoming)
+        segments = [Segment(where, port, view, self.incoming, self.walker.bind(run)) for run in runs]
+        if self.incoming:
+            onward = self.walker.bind(self.wiring.switch_chain(switch))
+            segments[-1] = Segment(where, port, view, True, segments[-1].elements, True, switch, onward)
+        self.segments.append(tuple(segments))
+
+    def _depots(self, level: int) -> tuple[Depot, ...]:
+        return tuple(
+            _depot(members, len(self.wiring.ports), self.incoming)
+            for (depth, _), members in sorted(self.batches.items(), key=lambda item: item[1][0][0].number)
+            if depth == level
+        )
+
+
+def halves(wiring: Wiring, walker: Walker) -> tuple[Half, Half]:
+    """Input and output half of a wiring. LabError if a batch stage stands in a switch or a team."""
+    _refuse_misplaced(wiring)
+    return _HalfMaking(wiring, walker, True).make(), _HalfMaking(wiring, walker, False).make()
+
+
+def _refuse_misplaced(wiring: Wiring) -> None:
+    chains = [wiring.switch_chain(name) for name in wiring.switches()]
+    chains += [wiring.team_chain(team.name) for team in wiring.teams()]
+    wrong = [
+        Mistake(None, chain.name, f"batch stage {element.name!r} stands in a switch; only a port's chain may have one")
+        for chain in chains
+        for element in chain
+        if element.is_batch
+    ]
+    if wrong:
+        raise LabError("lab", wrong)
+
+
+def _depot(members: list[tuple[Port, Element]], ports: int, incoming: bool) -> Depot:
+    lanes = np.full(ports, -1, np.int32)
+    for lane, (port, _) in enumerate(members):
+        lanes[port.number] = lane
+    bank: Any = Alone.of([element.stage for _, element in members])
+    return Depot(bank, lanes, tuple(port for port, _ in members), tuple(element for _, element in members), incoming)
+
+
+def _where(port: Port, incoming: bool) -> str:
+    return f"{port.name} → {port.switch}" if incoming else f"{port.switch} → {port.name}"
