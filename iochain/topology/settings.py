@@ -63,7 +63,8 @@ def apply(written: Written, settings: Iterable[str]) -> None:
 
 def _targets(data: dict[str, Any], key: str) -> list[Target]:
     first, _, rest = key.partition(".")
-    if first in fields(LabSpec):
+    first = "vmk" if first == "vmkernel" else first
+    if first.partition("[")[0] in fields(LabSpec):
         return [Target((), LabSpec, key)]
     if first not in KINDS:
         known = [*KINDS, *fields(LabSpec)]
@@ -111,7 +112,8 @@ def _list(data: Any) -> list[Any]:
 
 
 def _put(written: Written, target: Target, text: str, place: Place) -> None:
-    for path, kind in _ends(written.data, target):
+    for end, kind in _ends(written.data, target):
+        path = _as_written(written.data, end)
         level = written.data
         for part in path[:-1]:
             if isinstance(level, list):
@@ -143,6 +145,13 @@ def _ends(data: dict[str, Any], target: Target) -> Iterator[tuple[KeyPath, Any]]
             yield from _down(data, (*target.path, "vnics", name), Vnic, target.rest)
     else:
         yield from _down(data, target.path, target.cls, target.rest)
+
+
+def _as_written(data: dict[str, Any], path: KeyPath) -> KeyPath:
+    """The path, without ``vnics.eth0`` where the VM has the keys of its one vNIC directly."""
+    vm = _dict(_at(data, path[:2]))
+    short = path[0] == "vms" and path[2:4] == ("vnics", "eth0") and len(path) > 4
+    return (*path[:2], *path[4:]) if short and "vnics" not in vm and any(name in vm for name in fields(Vnic)) else path
 
 
 def _down(data: dict[str, Any], path: KeyPath, kind: Any, rest: str) -> Iterator[tuple[KeyPath, Any]]:

@@ -142,7 +142,11 @@ def plain(data: Any, depth: int = 0) -> Any:
     if isinstance(data, Enum):
         return data.value
     if isinstance(data, Mapping):
-        return {_name(key): plain(value, depth + 1) for key, value in data.items()}
+        names = [_name(key) for key in data]
+        twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+        if twice is not None:
+            raise ValueError(f'the name "{twice}" is there twice')
+        return {name: plain(value, depth + 1) for name, value in zip(names, data.values(), strict=True)}
     if isinstance(data, (list, tuple)):
         return [plain(value, depth + 1) for value in data]
     return data
@@ -240,6 +244,8 @@ def _unknown(cls: type, name: str, path: KeyPath, shaped: Shaped) -> None:
         message = f'"{name}" is no key of {NAMES[cls]}' + (guess(name, known) or f" ({', '.join(known)})")
         shaped.incomplete |= any(_holds_names(a.type) for a in fields(cls).values())
     shaped.mistake((*path, name), message)
+    if cls is EntryRule:  # this may be the condition that it would seem to lack
+        shaped.wrong.add(path)
 
 
 def _holds_names(kind: Any) -> bool:
@@ -273,6 +279,7 @@ def _named(kind: Any, attribute: "Attribute[Any]", data: Any, path: KeyPath, sha
     for name, entry in data.items():
         if not name:
             shaped.mistake((*path, name), "a name cannot be empty")
+            shaped.incomplete = True
         elif attrs.has(of):
             values[name] = _record(of, entry, (*path, name), shaped)
         else:
@@ -367,7 +374,7 @@ def _choice(data: Any, choices: tuple[str, ...]) -> str:
     text = _name(data)
     if text in choices or f"{text}.0" in choices:
         return text if text in choices else f"{text}.0"
-    raise ValueError(f"{shown(data)} is not known here ({', '.join(choices)})")
+    raise ValueError(f"{shown(data)} is none of {', '.join(choices)}")
 
 
 def _number(data: Any, what: str, lowest: int | None, highest: int | None) -> int:

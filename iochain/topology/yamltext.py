@@ -77,12 +77,13 @@ def _composed(text: str, name: str) -> Node | None:
             node: Node | None = yaml.compose(text)
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
-        message = " ".join(part for part in (problem.problem, problem.context) if part)
+        message = ", ".join(part for part in (problem.context, problem.problem) if part)
+        message += "; indent with spaces" if "'\\t'" in message else ""
         place = Place(name, mark.line + 1) if mark else None
         raise LabError(name, [Mistake(place, "", f"this is no YAML: {message}")]) from None
     except ReaderError as problem:
         line = text.count("\n", 0, problem.position) + 1
-        message = f"the character {problem.character!r} is not allowed in YAML"
+        message = f"the character U+{ord(text[problem.position]):04X} is not allowed in YAML"
         raise LabError(name, [Mistake(Place(name, line), "", message)]) from None
     except YAMLError as problem:
         reason = re.sub(r"\s+", " ", str(problem)).strip()

@@ -1,0 +1,149 @@
+"""Rules of the whole lab: what is a warning, what is fine, what advanced settings take."""
+
+import pytest
+from full_lab import FULL
+
+from iochain.topology.advanced import ADVANCED, default
+from iochain.topology.checks import check
+from iochain.topology.labfile import LabError, load_text, structure
+from iochain.topology.spec import ESXI_VERSIONS, LabSpec
+
+SWITCH = """\
+hosts:
+  esx1:
+    nics: {vmnic0: {mac: 02:00:00:00:00:01}, vmnic1: {}}
+    vswitches:
+      vSwitch0:
+        uplinks: [vmnic0, vmnic1]
+        teaming: {%s}
+        portgroups:
+          Prod: {%s}
+    vmkernel: {vmk0: {network: Prod, mac: 02:00:00:00:00:01}}
+vms:
+  web: {network: Prod, %s}
+  db: {network: Prod, mac: 00:50:56:00:00:0b}
+"""
+
+
+@pytest.mark.parametrize(
+    ("team", "portgroup", "vm", "warnings"),
+    [
+        ("", "", "", []),
+        ("load_balancing: iphash", "", "", []),
+        (
+            "load_balancing: iphash, standby: [vmnic1]",
+            "",
+            "",
+            ["line 7  hosts.esx1.vswitches.vSwitch0.teaming: IP hash needs all uplinks active; here some are standby"],
+        ),
+        (
+            "load_balancing: iphash",
+            "teaming: {unused: [vmnic1]}",
+            "",
+            [
+                "line 9  hosts.esx1.vswitches.vSwitch0.portgroups.Prod.teaming: "
+                "IP hash needs all uplinks active; here some are unused"
+            ],
+        ),
+        ("load_balancing: iphash, standby: [vmnic1]", "teaming: {active: [vmnic0, vmnic1]}", "", ["some are standby"]),
+        ("standby: [vmnic1]", "teaming: {load_balancing: iphash}", "", ["Prod.teaming: IP hash needs all uplinks"]),
+        ("failure_detection: beacon", "", "", []),
+        (
+            "failure_detection: beacon, load_balancing: iphash",
+            "",
+            "",
+            [
+                "line 7  hosts.esx1.vswitches.vSwitch0.teaming: "
+                "beacon probing does not go with IP hash; set failure_detection: link"
+            ],
+        ),
+        (
+            "failure_detection: beacon",
+            "vlan: 4095",
+            "",
+            [
+                "line 9  hosts.esx1.vswitches.vSwitch0.portgroups.Prod.vlan: "
+                "beacon probing is not supported with VLAN 4095"
+            ],
+        ),
+        ("failure_detection: beacon", "vlan: 4095, teaming: {failure_detection: link}", "", []),
+        (
+            "",
+            "",
+            "mac: 00:50:56:00:00:0b",
+            ["line 13  vms.db.mac: 00:50:56:00:00:0b is also the address of web.eth0"],
+        ),
+        (
+            "",
+            "",
+            "count: 2, mac: 00:50:56:00:00:0a",
+            ["line 13  vms.db.mac: 00:50:56:00:00:0b is also the address of web-2.eth0"],
+        ),
+        (
+            "",
+            "",
+            "mac: 02:00:00:00:00:01",
+            ["line 12  vms.web.mac: 02:00:00:00:00:01 is also the address of esx1.vmk0"],
+        ),
+        ("", "", "effective_mac: 00:50:56:00:00:0b", []),
+    ],
+)
+def test_warnings(team: str, portgroup: str, vm: str, warnings: list[str]) -> None:
+    lab = load_text(SWITCH % (team, portgroup, vm), "lab.yaml")
+    assert len(lab.warnings) == len(warnings)
+    for said, expected in zip(lab.warnings, warnings, strict=True):
+        assert expected in str(said)
+
+
+def test_a_right_lab_has_no_findings() -> None:
+    assert check(structure(FULL)) == []
+
+
+def test_an_empty_spec() -> None:
+    assert [finding.message for finding in check(LabSpec())] == ["the lab has no host"]
+
+
+@pytest.mark.parametrize("name", ADVANCED)
+@pytest.mark.parametrize("version", ESXI_VERSIONS)
+def test_every_default_is_in_range(name: str, version: str) -> None:
+    setting = ADVANCED[name]
+    value = setting.default(version)
+    if value is None:
+        assert (
+            setting.mistake(0, version)
+            == f"ESXi {version} has no {name}; {next(iter(setting.defaults))} and later have it"
+        )
+    else:
+        assert setting.mistake(value, version) is None
+        assert default(name, version) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "value"),
+    [
+        ("Net.BlockGuestBPDU", "6.7", 0),
+        ("Net.BlockGuestBPDU", "7.0", 0),
+        ("Net.BlockGuestBPDU", "8.0", 1),
+        ("Net.ReversePathFwdCheckPromisc", "8.0", 0),
+        ("Net.ReversePathFwdCheckPromisc", "9.0", 1),
+        ("Net.ReversePathFwdCheck", "6.0", 1),
+    ],
+)
+def test_defaults_that_changed(name: str, version: str, value: int) -> None:
+    assert default(name, version) == value
+
+
+@pytest.mark.parametrize(
+    ("version", "value", "fine"), [("6.7", 600_000, True), ("6.7", 600_001, False), ("7.0", 1_800_000, True)]
+)
+def test_a_range_that_changed(version: str, value: int, fine: bool) -> None:
+    assert (ADVANCED["Net.TeamPolicyUpDelay"].mistake(value, version) is None) is fine
+
+
+def test_settings_that_are_not_there() -> None:
+    with pytest.raises(LookupError, match=r'is "Net.BlockGuestBPDU" meant'):
+        default("Net.BlockGuestBpdu", "8.0")
+    with pytest.raises(LookupError, match="ESXi 6.0 has no"):
+        default("Net.LACPActorSystemPriority", "6.0")
+    with pytest.raises(LabError, match="0 is too small for Net.NetMaxRarpsPerInterval"):
+        structure({"hosts": {"esx1": {"settings": {"Net.NetMaxRarpsPerInterval": 0}}}})
