@@ -21,7 +21,6 @@ from iochain.kernels.rows import MAX_TIME_NS
 _OPTIONS_AT: Final = 16
 _BINARY_BIT: Final = 0x80
 _MICROSECONDS: Final = 6
-_MAX_OFFSET_S: Final = 2**62
 
 
 @frozen
@@ -81,7 +80,7 @@ def set_element(element: Any, interface: Interface, clock: Clock, number: int) -
     element["is_ethernet"] = interface.link_type == LINK_ETHERNET
     element["snap_length"] = interface.snap_length
     element["passed_over"] = 0
-    element["offset_s"] = max(-_MAX_OFFSET_S, min(clock.offset_s, _MAX_OFFSET_S))
+    element["offset_s"] = clock.offset_s
     element["binary"] = clock.is_binary
     element["shift"] = clock.exponent
     element["quick_limit"], element["quick_factor"] = -1, 0

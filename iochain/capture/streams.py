@@ -13,6 +13,7 @@ from iochain.capture.formats import GZIP_MAGIC, ZSTD_MAGIC, Packing
 STANDARD_INPUT: Final = "-"
 _PACKED_BYTES: Final = 1 << 18
 _GZIP_WINDOW: Final = 31
+_ZSTD_BLOCK_BYTES: Final = 1 << 17
 
 
 class Unpacked(Protocol):
@@ -108,28 +109,43 @@ class RawBytes:
 
 
 class GzipBytes:
-    """What gzip packed: one member after the other (RFC 1952, 2.2), zeros behind the last one passed over."""
+    """What gzip packed: one member after the other (RFC 1952, 2.2), zeros behind the last one passed over.
+
+    Damaged data gives all bytes before the damage, however much is asked for at a time.
+    """
 
     def __init__(self, raw: RawBytes) -> None:
         self._raw = raw
         self._packed = b""
         self._member = zlib.decompressobj(_GZIP_WINDOW)
+        self._fault: zlib.error | None = None
         self.is_torn = False
 
     def readinto(self, target: memoryview, /) -> int:
         """Unpack into ``target``; 0 only at the end. Raises zlib.error for damaged data."""
-        while True:
+        while self._fault is None:
             if self._member.eof and not self._begins_another():
                 return 0
             packed = self._packed or self._raw.read()
             if not packed:
                 self.is_torn = True
                 return 0
-            data = self._member.decompress(packed, len(target))
-            self._packed = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            data = self._unpacked(packed, len(target))
             if data:
                 target[: len(data)] = data
                 return len(data)
+        raise self._fault
+
+    def _unpacked(self, packed: bytes, at_most: int) -> bytes:
+        """The next bytes; where the data is damaged those before the damage, which zlib alone would keep back."""
+        before = self._member.copy()
+        try:
+            data = self._member.decompress(packed, at_most)
+        except zlib.error as error:
+            self._fault = error
+            return _until_fault(before, packed)
+        self._packed = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+        return data
 
     def _begins_another(self) -> bool:
         """Begin the member that follows; no if there is none."""
@@ -142,7 +158,10 @@ class GzipBytes:
 
 
 class ZstdBytes:
-    """What zstd packed, frame after frame. Its reader does not say whether the last frame was whole."""
+    """What zstd packed, frame after frame. Its reader does not say whether the last frame was whole.
+
+    It unpacks a block at a time, so that the bytes before a damage are the same however much is asked for.
+    """
 
     is_torn = False
 
@@ -151,10 +170,17 @@ class ZstdBytes:
 
         source: Any = raw
         self._reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True, closefd=False)
+        self._block = memoryview(bytearray(_ZSTD_BLOCK_BYTES))
+        self._rest = self._block[:0]
 
     def readinto(self, target: memoryview, /) -> int:
         """Unpack into ``target``; 0 only at the end. Raises zstandard.ZstdError for damaged data."""
-        return int(self._reader.readinto(target))
+        if not self._rest:
+            self._rest = self._block[: self._reader.readinto1(self._block)]
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
 
 
 _UNPACKERS: Final = {Packing.PLAIN: lambda raw: raw, Packing.GZIP: GzipBytes, Packing.ZSTD: ZstdBytes}
@@ -174,6 +200,17 @@ def _packing(head: bytes) -> Packing:
     if head.startswith(GZIP_MAGIC):
         return Packing.GZIP
     return Packing.ZSTD if head.startswith(ZSTD_MAGIC) else Packing.PLAIN
+
+
+def _until_fault(member: Any, packed: bytes) -> bytes:
+    """What zlib unpacks up to the byte that it refuses."""
+    data = b""
+    for at in range(len(packed)):
+        try:
+            data += member.decompress(packed[at : at + 1])
+        except zlib.error:
+            break
+    return data
 
 
 def _is_zstd_fault(error: Exception) -> bool:

@@ -159,12 +159,10 @@ def time_in_ns(stamp: int, interface: Any) -> int:
             fraction = units - seconds * interface.per_second
         if interface.divide != zero:
             nanoseconds = fraction * interface.multiply // interface.divide
-    if seconds > np.uint64(2**62):
+    since_1970 = seconds + np.uint64(interface.offset_s)  # modulo 2**64: a negative sum is beyond the limit too
+    if since_1970 >= np.uint64(_MAX_SECONDS) or (interface.offset_s > 0 and since_1970 < seconds):
         return UNFIT_TIME
-    since_1970 = np.int64(seconds) + interface.offset_s
-    if since_1970 < 0 or since_1970 >= _MAX_SECONDS:
-        return UNFIT_TIME
-    return int(since_1970 * 10**9 + np.int64(nanoseconds))
+    return int(np.int64(since_1970) * 10**9 + np.int64(nanoseconds))
 
 
 @compiled(types.int64(_WALK, ROWS.dtype, _INTERFACE, types.int64, types.int64, types.int64, types.int64))
