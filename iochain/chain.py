@@ -83,12 +83,14 @@ class Group:
 class Ports:
     """Where copies of the frame go: ports by name, and the members of a group without ``except_``.
 
-    Ports and group together are a set: a port that is in both gets one copy.
+    Ports and group together are a set: a port that is in both gets one copy. ``tag`` is the TCI that all copies get
+    (-1: none), where it is not the frame's.
     """
 
     ports: tuple[str, ...] = ()
     group: Group | None = None
     except_: str | None = None
+    tag: int | None = None
 
 
 Verdict: TypeAlias = Frame | Drop | Ports
@@ -126,6 +128,7 @@ class PortKind(Enum):
     VNIC = auto()
     VMKERNEL = auto()
     UPLINK = auto()
+    CAPTURE = auto()  # no port of ESXi: where frames of a capture wait to be told their port
 
 
 @frozen

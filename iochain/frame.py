@@ -455,6 +455,16 @@ class Frame:
         """The TCI that stages gave it, -1 if they took the tag off, or None if the tag is as it came."""
         return None if self._tag_is_own else self._tag
 
+    @property
+    def carried_tag(self) -> int:
+        """The TCI that it has at this moment, -1 for none; for those who look on, as it notes nothing."""
+        return self._tag
+
+    @property
+    def words(self) -> Words:
+        """All words of the frame, for those who look on: reading them notes nothing."""
+        return self._words
+
     def _tagged(self, tag: int) -> "Frame":
         changed = Frame.__new__(Frame)
         changed._words, changed.notes, changed._source = self._words, self.notes, self._source

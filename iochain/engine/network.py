@@ -12,13 +12,14 @@ import numpy.typing as npt
 from attrs import define, field, frozen
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, joined
-from iochain.chain import Drop, Reason
+from iochain.chain import Chain, Drop, Reason
 from iochain.engine.counters import IN, OUT, Counters
 from iochain.engine.path import Dropped, Path, Spread
 from iochain.engine.plain import Decider, Plain
-from iochain.engine.segments import Depot, Half, halves
-from iochain.engine.walk import Listener, Walker
+from iochain.engine.segments import Depot, Half, entry_segment, halves
+from iochain.engine.walk import Listener, Segment, Walker
 from iochain.kernels.order import order_of_rows, sorted_rows
+from iochain.kernels.rows import NOWHERE
 from iochain.topology.wiring import Wiring
 
 
@@ -44,21 +45,48 @@ class Network:
     output: Half
     decider: Decider
     counters: Counters
+    entry: Segment | None = None
+    entries: dict[tuple[str, int], int] = field(factory=dict)  # frames that entered, by rule and port number
     whys: list[Dropped] = field(factory=list)
     why_numbers: dict[Dropped, int] = field(factory=dict)
     _delivered: list[Batch] = field(factory=list)
     _dropped: list[tuple[Batch, npt.NDArray[np.int32]]] = field(factory=list)
 
     @classmethod
-    def of(cls, wiring: Wiring) -> "Network":
-        """A lab at its start, under the plain engine. LabError if a stage stands where it cannot."""
+    def of(cls, wiring: Wiring, entry: Chain | None = None) -> "Network":
+        """A lab at its start, under the plain engine; ``entry`` tells frames of captures where they enter.
+
+        LabError if a batch stage stands where none can.
+        """
         walker = Walker.of(wiring)
-        return cls(wiring, *halves(wiring, walker), Plain(walker), Counters.of(len(wiring.ports)))
+        segment = None if entry is None else entry_segment(entry, walker)
+        return cls(wiring, *halves(wiring, walker), Plain(walker), Counters.of(len(wiring.ports)), segment)
 
     def listen(self, order: int, listener: Listener) -> None:
         """Have a listener hear each step of the frame with this order number."""
         assert isinstance(self.decider, Plain)
         self.decider.listeners[order] = listener
+
+    def enter(self, batch: Batch) -> Batch:
+        """Frames of captures, each with the port at which the entry chain has it enter; counted by rule.
+
+        Frames that can enter nowhere are among the next window's drops.
+        """
+        assert self.entry is not None
+        rows = batch.rows
+        rows["port"] = 0
+        taken = self.decider.decide(batch, [self.entry])
+        paths = self.decider.paths.known
+        self.decider.paths.tagged(rows, taken)
+        ports = np.array([path.spread.ports[0] if path.spread else NOWHERE for path in paths], np.int32)
+        rows["port"] = ports[taken]
+        for number, count in zip(*np.unique(taken, return_counts=True), strict=True):
+            key = (paths[number].stage, int(ports[number]))
+            self.entries[key] = self.entries.get(key, 0) + int(count)
+        lost = rows["port"] == NOWHERE
+        self.counters.entered += int(lost.sum())
+        self._drop_by_path(batch[lost], taken[lost], paths)
+        return batch[~lost]
 
     def run(self, batch: Batch, until: Instant = FOREVER) -> Fates:
         """Run the window up to ``until``: frames in order, each with its ``port``, at which it enters.

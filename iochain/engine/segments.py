@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
 
-from iochain.chain import Alone, Bank, Chain, Drop, Element, Port
+from iochain.chain import Alone, Bank, Chain, Drop, Element, Port, PortKind
 from iochain.engine.path import Dropped
 from iochain.engine.walk import Segment, Walker
+from iochain.kernels.rows import NOWHERE
 from iochain.topology.mistakes import LabError, Mistake
 from iochain.topology.wiring import Wiring
 
@@ -92,6 +93,12 @@ def halves(wiring: Wiring, walker: Walker) -> tuple[Half, Half]:
     """Input and output half of a wiring. LabError if a batch stage stands in a switch or a team."""
     _refuse_misplaced(wiring)
     return _HalfMaking(wiring, walker, True).make(), _HalfMaking(wiring, walker, False).make()
+
+
+def entry_segment(chain: Chain, walker: Walker) -> Segment:
+    """The segment that tells frames of captures where they enter."""
+    port = Port(chain.name, NOWHERE, 0, PortKind.CAPTURE, "", "")
+    return Segment(chain.name, port, walker.view(port), True, walker.bind(chain))
 
 
 def _refuse_misplaced(wiring: Wiring) -> None:

@@ -23,16 +23,8 @@ class StageError(Exception):
 class Listener(Protocol):
     """Whoever wants to hear of each stage of a walk."""
 
-    def step(
-        self,
-        where: str,
-        element: Element,
-        before: Frame,
-        verdict: Verdict,
-        asked: Sequence[Asked],
-        decided: From | None,
-    ) -> None:
-        """A stage has spoken."""
+    def step(self, where: str, element: Element, before: Frame, verdict: Verdict, asked: Sequence[Asked]) -> None:
+        """A stage has spoken, having asked these things; ``before.notes`` has the bits that the walk read so far."""
 
 
 class Watched:
@@ -128,8 +120,7 @@ class Walker:
             except Exception as error:
                 raise StageError(_fault(bound, where, frame, f"raised {type(error).__name__}: {error}")) from error
             if listener is not None:
-                asked = notes.asked[first:]
-                listener.step(where, bound.element, frame, verdict, asked, decided_by(bound.element, asked))
+                listener.step(where, bound.element, frame, verdict, notes.asked[first:])
             if isinstance(verdict, Frame):
                 frame = verdict
             elif isinstance(verdict, (Drop, Ports)):
@@ -142,6 +133,7 @@ class Walker:
         """Resolve what was chosen: teams to uplinks, names to numbers."""
         ports: list[int] = []
         drops: list[Dropped] = []
+        tag = tag if chosen.tag is None else chosen.tag
         for name in chosen.ports:
             if name not in self.teams:
                 ports.append(self._number(name, end))

@@ -46,6 +46,7 @@ class Wiring:
     ports: list[Port]
     tables: Mapping[str, HostTables]  # by host
     settings: Settings
+    sends_as: dict[str, tuple[Mac, ...]] = field(factory=dict)  # further source addresses, by port name
 
     def port(self, name: str) -> Port:
         """The port of this name; both short and long names are understood. LookupError if there is none."""
@@ -166,6 +167,7 @@ class _SwitchWiring:
             chains = client_chains(port, vnic, teams[vnic.network], self.tables, own, self.wiring)
             self._connect(port, node, chains)
             self._enter(port, vnic, teams[vnic.network], forwarding, own)
+            self.wiring.sends_as[name] = tuple(map(Mac, vnic.sends_as))
 
     def _clients(self) -> Iterator[tuple[str, Vnic | Vmkernel, PortKind]]:
         """Names and adapters of the ports that are no uplinks: vmkernel adapters, then VMs in the lab's order."""
