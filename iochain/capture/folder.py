@@ -65,7 +65,8 @@ class PcapDirectory:
         sorted_rows = batch.rows[order]
         numbers, starts = np.unique(interfaces[order], return_index=True)
         for number, rows in zip(numbers.tolist(), np.split(sorted_rows, starts[1:]), strict=True):
-            self.bytes += self._file(number).write(rows)
+            file = self._file(number)
+            self.bytes += file.write(rows)
         self.frames += len(batch)
 
     def flush(self) -> None:

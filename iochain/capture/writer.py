@@ -146,6 +146,7 @@ class Target:
         """Create the file, or begin it anew. Raises CaptureError if that is not possible."""
         self.bytes = 0
         self.is_closed = False
+        self._fault: CaptureError | None = None
         self._is_ours = isinstance(target, str | PathLike)
         self._stream: Any = target
         self.name = fspath(target) if isinstance(target, str | PathLike) else getattr(target, "name", "the stream")
@@ -158,7 +159,9 @@ class Target:
             raise CaptureError(f"{self.name}: cannot be written: {_reason(error)}") from error
 
     def write(self, block: Any) -> None:
-        """Write all bytes. Raises CaptureError with the reason where the system refuses some."""
+        """Write all bytes. Raises CaptureError where the system refuses some; nothing is written after that."""
+        if self._fault:
+            raise self._fault
         rest = memoryview(block).cast("B")
         try:
             while len(rest):
@@ -168,7 +171,9 @@ class Target:
                 rest = rest[written:]
                 self.bytes += written
         except OSError as error:
-            raise CaptureError(f"{self.name}: cannot be written: {_reason(error)}") from error
+            self._fault = CaptureError(f"{self.name}: cannot be written: {_reason(error)}")
+            self.close()
+            raise self._fault from error
 
     def close(self) -> None:
         """Close the file; a stream of the caller's, and standard output, stay open. Raises CaptureError."""
@@ -177,6 +182,8 @@ class Target:
             if self._is_ours:
                 self._stream.close()
         except OSError as error:
+            if self._fault:
+                return
             raise CaptureError(f"{self.name}: cannot be written: {_reason(error)}") from error
 
 

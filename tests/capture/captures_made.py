@@ -120,7 +120,7 @@ def seen(batch: Batch) -> list[Sent]:
 def tshark_fields(path: str, *fields: str) -> list[list[str]]:
     """What tshark prints for these fields, frame by frame; it may complain and end early."""
     assert TSHARK is not None
-    command = [TSHARK, "-n", "-r", path, "-T", "fields", "-E", "separator=|", "--disable-all-protocols"]
+    command = [TSHARK, "-n", "-r", path, "-T", "fields", "-E", "separator=|"]
     for name in fields:
         command += ["-e", name]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
