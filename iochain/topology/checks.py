@@ -92,11 +92,11 @@ def own_uplinks(spec: LabSpec) -> Iterator[Finding]:
 def sound_teams(spec: LabSpec) -> Iterator[Finding]:
     """IP hash has all uplinks active and link status only; beacons do not go with VLAN 4095 (KB 402719)."""
     for path, switch in _switches(spec):
-        yield from _strange_team((*path, "teaming"), switch.teaming, Teaming())
+        yield from _strange_team((*path, "teaming"), switch.teaming, Teaming(), switch)
         for name, portgroup in switch.portgroups.items():
             place = (*path, "portgroups", name)
             if portgroup.teaming != Teaming():
-                yield from _strange_team((*place, "teaming"), portgroup.teaming, switch.teaming)
+                yield from _strange_team((*place, "teaming"), portgroup.teaming, switch.teaming, switch)
             detection = portgroup.teaming.failure_detection or switch.teaming.failure_detection
             if portgroup.vlan == GUESTS_TAG and detection is FailureDetection.BEACON:
                 yield _warning((*place, "vlan"), "beacon probing is not supported with VLAN 4095")
@@ -217,14 +217,17 @@ def _vnics(spec: LabSpec) -> Iterator[tuple[KeyPath, Vnic]]:
             yield ("vms", vm_name, "vnics", name), vnic
 
 
-def _strange_team(path: KeyPath, own: Teaming, above: Teaming) -> Iterator[Finding]:
+def _strange_team(path: KeyPath, own: Teaming, above: Teaming, switch: Vswitch) -> Iterator[Finding]:
     """Warnings on a team's own settings together with those that it takes from its switch."""
     if (own.load_balancing or above.load_balancing) is not LoadBalancing.IP_HASH:
         return
     orders = own if (own.active, own.standby, own.unused) != (None, None, None) else above
-    for order in ("standby", "unused"):
-        if getattr(orders, order):
-            yield _warning(path, f"IP hash needs all uplinks active; here some are {order}")
+    active = switch.uplinks if orders.active is None else orders.active
+    listed = (*active, *(orders.standby or ()))
+    if orders.standby:
+        yield _warning(path, "IP hash needs all uplinks active; here some are standby")
+    if orders.unused or any(uplink not in listed for uplink in switch.uplinks):
+        yield _warning(path, "IP hash needs all uplinks active; here some are unused")
     if (own.failure_detection or above.failure_detection) is FailureDetection.BEACON:
         yield _warning(path, "beacon probing does not go with IP hash; set failure_detection: link")
 

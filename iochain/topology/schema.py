@@ -12,8 +12,9 @@ from attrs import Attribute
 
 from iochain.topology import units
 from iochain.topology.advanced import ADVANCED
-from iochain.topology.shape import ANSWERS, NAMES, RANGES, fields, inner
+from iochain.topology.shape import NAMES, fields, inner
 from iochain.topology.spec import Answer, BitsPerSecond, ByteCount, LabSpec, MacAddress, Shaping, Vm, Vnic
+from iochain.topology.values import ANSWERS, RANGES
 
 YES_OR_NO: Final[Mapping[str, Any]] = {"anyOf": [{"type": "boolean"}, {"enum": list(ANSWERS)}]}
 WORD: Final[Mapping[str, Any]] = {"type": ["string", "number", "boolean"]}

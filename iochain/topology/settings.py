@@ -7,6 +7,7 @@ for all things of that kind with that name, on whichever host; ``options.…`` a
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any, Final, get_args, get_origin
 
 import attrs
@@ -114,14 +115,12 @@ def _list(data: Any) -> list[Any]:
 def _put(written: Written, target: Target, text: str, place: Place) -> None:
     for end, kind in _ends(written.data, target):
         path = _as_written(written.data, end)
-        level = written.data
-        for part in path[:-1]:
-            if isinstance(level, list):
-                level = level[int(part)]
-                continue
-            if not isinstance(level.get(part), (dict, list)):
-                level[part] = {}
-            level = level[part]
+        level: Any = written.data
+        for part, following in pairwise(path):
+            there = level[part] if isinstance(level, list) else level.get(part)
+            if not isinstance(there, list if isinstance(following, int) else dict):
+                there = level[part] = {}
+            level = there
         value = _value(text, kind)
         if value is None and isinstance(level, dict):
             level.pop(path[-1], None)

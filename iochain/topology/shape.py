@@ -4,26 +4,22 @@ One walk over the attrs fields serves files, settings of the command line and la
 wrong a harmless value stands in, so the walk goes on and what depends on it can be checked too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
+from numbers import Integral
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
 import attrs
 from attrs import Attribute, Factory, define
 
-from iochain.topology import units
 from iochain.topology.mistakes import Finding, KeyPath, guess, nearest
 from iochain.topology.spec import (
-    Answer,
     BitsPerSecond,
     ByteCount,
     EntryRule,
-    FailureDetection,
     Host,
     LabSpec,
-    LoadBalancing,
-    MacAddress,
     Mtu,
     Nic,
     Options,
@@ -37,6 +33,7 @@ from iochain.topology.spec import (
     Vswitch,
 )
 from iochain.topology.units import shown
+from iochain.topology.values import answer, is_answer, name_text, read
 
 DEEPEST: Final = 40
 """Levels of nesting; a lab has nine."""
@@ -56,25 +53,8 @@ NAMES: Final[Mapping[type, str]] = {
     Options: "the options",
 }
 
-RANGES: Final[Mapping[Any, tuple[str, int, int]]] = {VlanNumber: ("VLAN number", 0, 4095), Mtu: ("MTU", 1, 9000)}
-"""What a number of this type is called, and its limits."""
-
 REFERRED: Final = ("uplinks", "count")
 """Keys whose values are names, or make names, that other keys refer to."""
-
-ANSWERS: Final = {"yes": True, "no": False, "on": True, "off": False, "true": True, "false": False}
-"""The words for a boolean; YAML 1.2 itself knows only true and false."""
-
-MEANT: Final = {
-    "loadbalance_srcid": "portid",
-    "loadbalance_srcmac": "mac",
-    "loadbalance_ip": "iphash",
-    "failover_explicit": "explicit",
-    "failover": "explicit",
-    "srcid": "portid",
-    "srcmac": "mac",
-}
-"""Teaming policies by the names of the vSphere API, which are not ours."""
 
 DISTRIBUTED: Final = {
     "blocked": "blocked ports",
@@ -142,23 +122,16 @@ def plain(data: Any, depth: int = 0) -> Any:
     if isinstance(data, Enum):
         return data.value
     if isinstance(data, Mapping):
-        names = [_name(key) for key in data]
+        names = [name_text(key) for key in data]
         twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
         if twice is not None:
             raise ValueError(f'the name "{twice}" is there twice')
         return {name: plain(value, depth + 1) for name, value in zip(names, data.values(), strict=True)}
+    if not isinstance(data, int) and isinstance(data, Integral):
+        return int(data)  # one of numpy's
     if isinstance(data, (list, tuple)):
         return [plain(value, depth + 1) for value in data]
     return data
-
-
-def answer(value: Any) -> bool:
-    """Yes or no from a word or a bool; ValueError for all else."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in ANSWERS:
-        return ANSWERS[value.lower()]
-    raise ValueError(f"{shown(value)} is neither yes nor no")
 
 
 def fields(cls: type) -> dict[str, "Attribute[Any]"]:
@@ -173,12 +146,8 @@ def inner(kind: Any) -> Any:
     return kind
 
 
-def _name(key: Any) -> str:
-    return key if isinstance(key, str) else key.value if isinstance(key, Enum) else shown(key)
-
-
 def _record(cls: type, data: Any, path: KeyPath, shaped: Shaped) -> Any:
-    if cls is Shaping and _is_answer(data):
+    if cls is Shaping and is_answer(data):
         return Shaping(enabled=answer(data))
     if cls is Vm and (isinstance(data, dict) or data is None):
         data = _long_form(data or {}, path, shaped)
@@ -205,10 +174,6 @@ def _record(cls: type, data: Any, path: KeyPath, shaped: Shaped) -> Any:
     return cls(**values)
 
 
-def _is_answer(data: Any) -> bool:
-    return isinstance(data, bool) or (isinstance(data, str) and data.lower() in ANSWERS)
-
-
 def _stand_in(cls: type) -> Any:
     return cls(**{name: _nothing(a.type) for name, a in fields(cls).items() if a.default is attrs.NOTHING})
 
@@ -227,7 +192,7 @@ def _long_form(data: dict[str, Any], path: KeyPath, shaped: Shaped) -> dict[str,
     known = [*fields(Vm), *fields(Vnic)]
     misspelled = [name for name in data if name not in known and nearest(name, known) in fields(Vnic)]
     if any(nearest(name, known) == "vnics" for name in data if name not in known):
-        return data if not direct else {**data, "vnics": None}
+        return {name: value for name, value in data.items() if name not in direct}
     shaped.written[(*path, "vnics", "eth0")] = path
     eth0 = {name: value for name, value in data.items() if name in direct or name in misspelled}
     return {**{name: value for name, value in data.items() if name not in eth0}, "vnics": {"eth0": eth0}}
@@ -307,7 +272,7 @@ def _scalar(kind: Any, attribute: "Attribute[Any]", data: Any, path: KeyPath, sh
             raise ValueError("a value is missing; write one or take the key out")
         if isinstance(data, (dict, list)):
             raise ValueError(f"{shown(data)} stands where one value is needed")
-        return _read(kind, attribute, data)
+        return read(kind, attribute, data)
     except ValueError as wrong:
         shaped.mistake(path, str(wrong))
         shaped.incomplete |= attribute.name in REFERRED
@@ -320,77 +285,3 @@ def _blank(kind: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return next(iter(kind))
     return 0 if kind in (int, BitsPerSecond, ByteCount, VlanNumber, Mtu) else ""
-
-
-def _read(kind: Any, attribute: "Attribute[Any]", data: Any) -> Any:
-    more = attribute.metadata
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return _member(kind, data)
-    if "choices" in more:
-        return _choice(data, more["choices"])
-    if kind in RANGES:
-        what, lowest, highest = RANGES[kind]
-        return _number(data, what, lowest, highest)
-    if kind is int:
-        return _number(
-            data, attribute.name if "minimum" in more else "whole number", more.get("minimum"), more.get("maximum")
-        )
-    value = READERS[kind](data)
-    if "minimum" in more and not more["minimum"] <= value <= more["maximum"]:
-        text = units.format_rate if kind is BitsPerSecond else units.format_size
-        raise ValueError(f"{shown(data)} is out of range ({text(more['minimum'])} to {text(more['maximum'])})")
-    return value
-
-
-def _text(data: Any) -> str:
-    if isinstance(data, (str, int, float)):
-        return _name(data)
-    raise ValueError(f"{shown(data)} is no text")
-
-
-READERS: Final[Mapping[Any, Callable[[Any], Any]]] = {
-    bool: answer,
-    str: _text,
-    MacAddress: units.mac,
-    BitsPerSecond: units.rate,
-    ByteCount: units.size,
-}
-
-
-def _member(kind: type[Enum], data: Any) -> Enum:
-    values = [member.value for member in kind]
-    if kind is Answer and _is_answer(data):
-        return Answer.ACCEPT if answer(data) else Answer.REJECT
-    if isinstance(data, str) and data in values:
-        return kind(data)
-    if kind in (LoadBalancing, FailureDetection) and data in ("lbt", "load", "loadbalance_loadbased", "lacp", "lag"):
-        thing = "LACP" if data in ("lacp", "lag") else "load-based teaming"
-        raise ValueError(f"a standard switch has no {thing}; distributed switches do (not modelled yet)")
-    near = f'; is "{MEANT[data]}" meant?' if isinstance(data, str) and data in MEANT else guess(_name(data), values)
-    raise ValueError(f"{shown(data)} is not allowed here ({', '.join(values)}){near}")
-
-
-def _choice(data: Any, choices: tuple[str, ...]) -> str:
-    text = _name(data)
-    if text in choices or f"{text}.0" in choices:
-        return text if text in choices else f"{text}.0"
-    raise ValueError(f"{shown(data)} is none of {', '.join(choices)}")
-
-
-def _number(data: Any, what: str, lowest: int | None, highest: int | None) -> int:
-    text = data if isinstance(data, str) else shown(data)
-    number = None
-    if isinstance(data, int) and not isinstance(data, bool):
-        number = data
-    elif isinstance(data, str) and len(text) <= units.LONGEST and text.removeprefix("-").isdecimal() and text.isascii():
-        number = int(text)
-    if number is not None and abs(number) >> 63:
-        number = None
-    span = f" ({lowest} to {highest})" if lowest is not None else ""
-    if number is None and isinstance(data, str) and what == "VLAN number" and set(text) <= set("0123456789-, "):
-        raise ValueError(
-            f"{shown(data)} is no VLAN number{span}; ranges are for distributed switches (not modelled yet)"
-        )
-    if number is None or (lowest is not None and number < lowest) or (highest is not None and number > highest):
-        raise ValueError(f"{shown(data)} is no {what}{span}")
-    return number

@@ -45,6 +45,7 @@ vms:
                 "IP hash needs all uplinks active; here some are unused"
             ],
         ),
+        ("load_balancing: iphash, active: [vmnic1]", "", "", ["here some are unused"]),
         ("load_balancing: iphash, standby: [vmnic1]", "teaming: {active: [vmnic0, vmnic1]}", "", ["some are standby"]),
         ("standby: [vmnic1]", "teaming: {load_balancing: iphash}", "", ["Prod.teaming: IP hash needs all uplinks"]),
         ("failure_detection: beacon", "", "", []),
@@ -143,7 +144,7 @@ def test_a_range_that_changed(version: str, value: int, fine: bool) -> None:
 def test_settings_that_are_not_there() -> None:
     with pytest.raises(LookupError, match=r'is "Net.BlockGuestBPDU" meant'):
         default("Net.BlockGuestBpdu", "8.0")
-    with pytest.raises(LookupError, match="ESXi 6.0 has no"):
+    with pytest.raises(LookupError, match=r"ESXi 6\.0 has no"):
         default("Net.LACPActorSystemPriority", "6.0")
-    with pytest.raises(LabError, match="0 is too small for Net.NetMaxRarpsPerInterval"):
+    with pytest.raises(LabError, match=r"0 is too small for Net\.NetMaxRarpsPerInterval"):
         structure({"hosts": {"esx1": {"settings": {"Net.NetMaxRarpsPerInterval": 0}}}})

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 from full_lab import FULL, changed, paths, written
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from iochain.topology.labfile import LabError, expanded, load_text, structure, with_settings
 from iochain.topology.mistakes import KeyPath, key_text
 from iochain.topology.names import port_names
-from iochain.topology.shape import ANSWERS, DISTRIBUTED, NAMES, fields
+from iochain.topology.shape import DISTRIBUTED, NAMES, fields
 from iochain.topology.spec import LabSpec
+from iochain.topology.values import ANSWERS
 
 WORDS = sorted(
     {*(name for cls in NAMES for name in fields(cls)), *DISTRIBUTED, *ANSWERS, "esx1", "Prod", "web", "vmnic0"}
@@ -112,6 +113,7 @@ setting_texts = st.one_of(
 
 
 @given(st.lists(setting_texts, min_size=1, max_size=3), st.one_of(st.just(FULL), data))
+@example(["entry=Prod", "entry[0].at=Prod"], FULL)
 def test_any_settings(texts: list[str], lab: Any) -> None:
     event(outcome(lambda: with_settings(lab, texts).spec))
 

@@ -1,5 +1,6 @@
 """What a lab file says when it is right: short forms, booleans, names, numbers, counted VMs, default addresses."""
 
+import numpy as np
 import pytest
 
 from iochain.topology.labfile import LabError, expanded, load_text, structure
@@ -96,6 +97,11 @@ def test_a_lab_from_python_may_hold_values_of_the_schema() -> None:
     assert spec.hosts["esx1"].vswitches["vSwitch0"].portgroups["Prod"] == portgroup
     with pytest.raises(LabError, match="5000 is no VLAN number"):
         structure({"hosts": {"esx1": {"vswitches": {"v": {"portgroups": {"p": Portgroup(vlan=5000)}}}}}})  # type: ignore[arg-type]
+
+
+def test_a_number_of_numpy() -> None:
+    lab = {"hosts": {"esx1": {"vswitches": {"vSwitch0": {"mtu": np.int64(9000)}}}}}
+    assert structure(lab).hosts["esx1"].vswitches["vSwitch0"].mtu == 9000
 
 
 def macs(spec: LabSpec) -> list[str | None]:

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from full_lab import FULL, changed, paths
 from ruamel.yaml import YAML
@@ -13,9 +13,7 @@ from iochain.topology.schema import json_schema
 from iochain.topology.shape import NAMES, fields
 
 ROOT = Path(__file__).parents[2]
-LABS = sorted(
-    path for folder in ("pcaps", "examples") for end in ("yaml", "yml") for path in ROOT.glob(f"{folder}/**/*.{end}")
-)
+LABS = sorted(path for folder in ("pcaps", "examples") for path in ROOT.glob(f"{folder}/**/*.yaml"))
 CHECKER: Any = jsonschema.Draft202012Validator(json_schema())
 
 
