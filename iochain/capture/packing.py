@@ -26,10 +26,9 @@ _END_BYTES: Final = 4
 _MAX_SECONDS: Final = 2**32 - 1
 
 
-@compiled(types.void(types.int64, ROWS, types.int64))
-def store_frame(target: int, rows: Any, which: int) -> None:
+@compiled(types.void(types.int64, ROWS.dtype), inline="always")
+def store_frame(target: int, row: Any) -> None:
     """Put the bytes of a row to ``target``, where there is room for all of them."""
-    row = rows[which]
     source = row.address
     store_le64(target, load_le64(source))
     store_le32(target + 8, load_le32(source + 8))
@@ -44,10 +43,9 @@ def store_frame(target: int, rows: Any, which: int) -> None:
         store_u8(at, 0)
 
 
-@compiled(types.int64(ROWS, types.int64))
-def beside(rows: Any, which: int) -> int:
+@compiled(types.int64(ROWS.dtype), inline="always")
+def beside(row: Any) -> int:
     """How many bytes a frame has beside those that ``length`` counts: its tag and its padding."""
-    row = rows[which]
     return int(row.pad + (TAG_BYTES if row.tag != NO_TAG else 0))
 
 
@@ -63,7 +61,7 @@ def pack_blocks(
     start = target
     for i in range(first, len(rows)):
         row = rows[i]
-        more = beside(rows, i)
+        more = beside(row)
         length = row.length + more
         padded = (length + 3) & ~3
         option = comments[comment[i]]
@@ -80,7 +78,7 @@ def pack_blocks(
         store_le32(target + 20, length)
         store_le32(target + 24, row.wire_length + more)
         store_le32(target + 28 + padded - 4, 0)  # the padding, before the frame covers what is not padding
-        store_frame(target + 28, rows, i)
+        store_frame(target + 28, row)
         at = target + 28 + padded
         if flags:
             store_le32(at, _FLAGS_OPTION)
@@ -102,7 +100,7 @@ def pack_records(rows: Any, first: int, target: int, room: int) -> tuple[int, in
     start = target
     for i in range(first, len(rows)):
         row = rows[i]
-        more = beside(rows, i)
+        more = beside(row)
         length = row.length + more
         if PCAP_RECORD_BYTES + length > start + room - target:
             return i, target - start
@@ -111,6 +109,6 @@ def pack_records(rows: Any, first: int, target: int, room: int) -> tuple[int, in
         store_le32(target + 4, row.time_ns - seconds * 10**9)
         store_le32(target + 8, length)
         store_le32(target + 12, row.wire_length + more)
-        store_frame(target + PCAP_RECORD_BYTES, rows, i)
+        store_frame(target + PCAP_RECORD_BYTES, row)
         target += PCAP_RECORD_BYTES + length
     return len(rows), target - start
