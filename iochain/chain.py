@@ -105,10 +105,16 @@ class From:
     key: str = ""
     place: str = ""
 
+    @property
+    def name(self) -> str:
+        """The last part of the key; names with dots in them, like Net.MinEtherLen, are kept whole."""
+        if self.key.endswith('"'):
+            return self.key.split('"')[-2]
+        return self.key if self.key.startswith("Net.") else self.key.rpartition(".")[2]
+
     def __str__(self) -> str:
         where = f" ({self.place})" if self.place else ""
-        name = self.key.rpartition(".")[2]
-        return f"{name + ' ' if name else ''}{plain(self.value)} from {self.origin}{where}"
+        return f"{self.name + ' ' if self.name else ''}{plain(self.value)} from {self.origin}{where}"
 
 
 def plain(value: Any) -> str:

@@ -43,12 +43,13 @@ class Explanation:
 
     frame: str = ""
     steps: list[Step] = field(factory=list)
+    _walk: list[int] | None = field(default=None, repr=False)
     _masks: list[int] = field(factory=list, repr=False)
 
     def step(self, where: str, element: Element, before: Frame, verdict: Verdict, asked: Sequence[Asked]) -> None:
         """A stage has spoken (see :class:`iochain.engine.walk.Listener`)."""
-        if not any(before.notes.asked[: -len(asked) or None]):
-            self._masks = [0] * w.COUNT
+        if before.notes.masks is not self._walk:  # each walk notes into a list of its own
+            self._walk, self._masks = before.notes.masks, [0] * w.COUNT
         read = tuple(_read(before, self._masks))
         self._masks = list(before.notes.masks)
         outcome, detail = _outcome(before, verdict)

@@ -78,11 +78,12 @@ class Network:
         taken = self.decider.decide(batch, [self.entry])
         paths = self.decider.paths.known
         self.decider.paths.tagged(rows, taken)
-        ports = np.array([path.spread.ports[0] if path.spread else NOWHERE for path in paths], np.int32)
-        rows["port"] = ports[taken]
-        for number, count in zip(*np.unique(taken, return_counts=True), strict=True):
-            key = (paths[number].stage, int(ports[number]))
-            self.entries[key] = self.entries.get(key, 0) + int(count)
+        for number in _met(taken):
+            spread = paths[number].spread
+            port = NOWHERE if spread is None else spread.ports[0]
+            rows["port"][taken == number] = port
+            key = (paths[number].stage, port)
+            self.entries[key] = self.entries.get(key, 0) + int(np.count_nonzero(taken == number))
         lost = rows["port"] == NOWHERE
         self.counters.entered += int(lost.sum())
         self._drop_by_path(batch[lost], taken[lost], paths)

@@ -166,8 +166,15 @@ class _Client:
                 narrowed = PromiscuousScope(self.tables.portgroups, self.tables.owners)
                 elements.append(Element("promiscuous scope", narrowed, because=scope))
         else:
-            elements.append(Element("receive filter", ReceiveFilter.of(self.port.groups), because=policy.promiscuous))
+            elements.append(self._receive_filter())
         return elements
+
+    def _receive_filter(self) -> Element:
+        """Refuses other ports' frames for want of promiscuous mode, and groups that the guest did not ask for."""
+        groups = getattr(self.adapter, "groups", None)
+        asked = From(groups, f"the guest of {self.port.name}", "groups")
+        said = {} if groups is None else {"groups": asked, "hashed": asked}
+        return Element("receive filter", ReceiveFilter.of(self.port.groups), said, self.team.policy.promiscuous)
 
     def _vlan_input(self) -> Element:
         vlan = self.team.policy.vlan

@@ -1,0 +1,352 @@
+"""Replay: captures through a lab, to counters, a table of drops, and a capture of all delivered copies and drops."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from attrs import define, field, frozen
+
+from iochain.batch import FOREVER, Batch, Instant, joined, source_and_serial
+from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWriter, Source, read_captures
+from iochain.chain import Port, PortKind
+from iochain.engine.counters import Counters, DropCount
+from iochain.engine.network import Fates, Network
+from iochain.engine.path import Dropped
+from iochain.engine.walk import Listener
+from iochain.hints import hints
+from iochain.kernels.order import order_of_rows
+from iochain.topology.entry import CaptureNames, entry_chain
+from iochain.topology.spec import CapturedAt
+from iochain.topology.wiring import Wiring
+from iochain.uplink.wire import Wires
+
+if TYPE_CHECKING:
+    from scapy.packet import Packet
+
+CapturePoint = Literal["entered", "delivered", "dropped"]
+DEFAULT_POINTS: Final[tuple[CapturePoint, ...]] = ("delivered", "dropped")
+_UNKNOWN_DIRECTION, _INBOUND, _OUTBOUND = 0, 1, 2
+_NO_COMMENT = -1
+
+
+@frozen
+class Options:
+    """How a replay is run. Times are nanoseconds since 1970; ``output`` is a pcapng file, ``-``, or a folder."""
+
+    at: str | None = None
+    captured_at: CapturedAt | None = None
+    start_ns: int | None = None
+    stop_ns: int | None = None
+    limit: int | None = None
+    output: str | None = None
+    points: tuple[CapturePoint, ...] = DEFAULT_POINTS
+    piece_bytes: int = 1 << 20
+
+
+@frozen
+class Fate:
+    """What became of one copy of a frame: delivered at ``port``, or dropped there."""
+
+    port: str
+    time_ns: int
+    source: int  # number of the capture it is from, from 0
+    frame: int  # number of the frame in it, from 1
+    data: bytes = field(repr=False)
+    dropped: Dropped | None = None
+
+    @property
+    def scapy(self) -> "Packet":
+        """The frame as a Scapy packet."""
+        from scapy.layers.l2 import Ether
+
+        return Ether(self.data)
+
+
+@define
+class Replay:
+    """The result of a replay: counters, drops, where frames entered; and all fates, by running it once more."""
+
+    wiring: Wiring
+    options: Options
+    captures: tuple[str, ...]
+    counters: Counters
+    entries: Mapping[tuple[str, str], int]  # frames by (rule, port)
+    sources: Sequence[Source]
+    super_frames: Mapping[str, int]  # by uplink
+    first_ns: int | None
+    last_ns: int | None
+    written: int = 0  # frames in the output
+
+    @property
+    def drops(self) -> list[DropCount]:
+        """All drops, most frequent first."""
+        return sorted(self.counters.drops.values(), key=lambda drop: (-drop.frames, drop.first_order))
+
+    @property
+    def hints(self) -> list[str]:
+        """Advice, where many drops of one kind look like a wrong rule of entry."""
+        return hints(self.wiring, self.options.captured_at, self.drops, self.counters.entered)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a capture could not be read to its end because it is damaged."""
+        from iochain.capture import Damage
+
+        return any(isinstance(source.ending, Damage) for source in self.sources)
+
+    def fates(self) -> Iterator[Fate]:
+        """Every delivered copy and every drop, in order. Replays again: the same input gives the same fates."""
+        runner = _Runner(self.wiring, self.captures, self.options)
+        for fates in runner.windows():
+            yield from fates_of(self.wiring, fates)
+
+    def deliveries(self, port: str | None = None) -> Iterator[Fate]:
+        """Every delivered copy, or those at one port. LookupError if the port does not exist."""
+        name = None if port is None else self.wiring.port(port).name
+        return (fate for fate in self.fates() if fate.dropped is None and name in (None, fate.port))
+
+    def dropped(self) -> Iterator[Fate]:
+        """Every drop."""
+        return (fate for fate in self.fates() if fate.dropped is not None)
+
+
+Progress = Callable[[int, int | None, int], None]
+"""Called after each window with the bytes read, the bytes in all (None: unknown), and the frames so far."""
+
+
+def replay(
+    wiring: Wiring,
+    captures: Iterable["str | PathLike[str]"],
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Replay:
+    """Run captures, merged by time, through a lab, until nothing is held any more.
+
+    CaptureError if a capture cannot be opened or the output not be written, LookupError if ``at`` is no port.
+    """
+    chosen = options or Options()
+    names = tuple(fspath(capture) for capture in captures)
+    runner = _Runner(wiring, names, chosen)
+    first = last = None
+    with open_output(wiring, chosen) as output:
+        for fates in runner.windows(output, progress):
+            for batch in (fates.delivered, fates.dropped):
+                if len(batch):
+                    times = batch.column("time_ns")
+                    first = int(times[0]) if first is None else min(first, int(times[0]))
+                    last = max(last or 0, int(times[-1]))
+    network = runner.network
+    return Replay(
+        wiring,
+        chosen,
+        names,
+        network.counters,
+        {(rule, _port_name(wiring, number)): count for (rule, number), count in network.entries.items()},
+        runner.sources,
+        _super_frames(network),
+        first,
+        last,
+        0 if output is None else output.frames,
+    )
+
+
+def trace(wiring: Wiring, capture: str, frame: int, listener: Listener, options: Options) -> list[Fate]:
+    """Replay a capture up to one frame and to its end in the lab; its fates, while ``listener`` hears its steps."""
+    runner = _Runner(wiring, (capture,), options)
+    runner.network.listen(frame, listener)
+    fates: list[Fate] = []
+    for window in runner.windows(last_serial=frame):
+        fates.extend(fate for fate in fates_of(wiring, window) if fate.frame == frame)
+    return fates
+
+
+@define
+class _Runner:
+    """One run of captures through a fresh network."""
+
+    wiring: Wiring
+    captures: tuple[str, ...]
+    options: Options
+    names: CaptureNames = field(factory=CaptureNames)
+    network: Network = field(init=False)
+    sources: Sequence[Source] = ()
+    _known_interfaces: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        chain = entry_chain(self.wiring, self.names, self.options.at, self.options.captured_at)
+        self.network = Network.of(self.wiring, chain)
+        for number, name in enumerate(self.captures):
+            self.names.files.set(number, name)
+
+    def windows(
+        self, output: "_Output | None" = None, progress: Progress | None = None, last_serial: int | None = None
+    ) -> Iterator[Fates]:
+        """Run window after window."""
+        chosen = self.options
+        with read_captures(
+            self.captures,
+            piece_bytes=chosen.piece_bytes,
+            start_ns=chosen.start_ns,
+            stop_ns=chosen.stop_ns,
+            limit=chosen.limit,
+        ) as reader:
+            self.sources = reader.sources
+            for batch, until in reader:
+                self._name_interfaces(reader)
+                wanted, end = _up_to(batch, until, last_serial)
+                entered = self.network.enter(wanted)
+                if output is not None:
+                    output.entered(entered)
+                fates = self.network.run(entered, end)
+                if output is not None:
+                    output.write(fates)
+                if progress is not None:
+                    progress(reader.bytes_read, reader.bytes_total, self.network.counters.entered)
+                yield fates
+                if end == FOREVER:
+                    break
+
+    def _name_interfaces(self, reader: CaptureReader) -> None:
+        for number in range(self._known_interfaces, len(reader.interfaces)):
+            self.names.interfaces.set(number, reader.interfaces[number].name)
+        self._known_interfaces = len(reader.interfaces)
+
+
+def _up_to(batch: Batch, until: Instant, last_serial: int | None) -> tuple[Batch, Instant]:
+    """The frames up to a serial; FOREVER as the window's end once it is reached."""
+    if last_serial is None or not len(batch):
+        return batch, until
+    serials = batch.column("order") & ((1 << 40) - 1)
+    if int(serials[-1]) < last_serial:
+        return batch, until
+    return batch[serials <= last_serial], FOREVER
+
+
+def fates_of(wiring: Wiring, fates: Fates) -> Iterator[Fate]:
+    """The fates of a window one by one, in order."""
+    both = joined((fates.delivered, fates.dropped))
+    whys = np.concatenate([np.full(len(fates.delivered), -1, np.int32), fates.why])
+    for index in order_of_rows(both.rows).tolist() if len(both) else []:
+        row = both.rows[index]
+        source, serial = source_and_serial(int(row["order"]))
+        dropped = fates.whys[whys[index]] if whys[index] >= 0 else None
+        name = _port_name(wiring, int(row["port"]))
+        yield Fate(name, int(row["time_ns"]), source, serial, both.frame_bytes(index), dropped)
+
+
+def _port_name(wiring: Wiring, number: int) -> str:
+    return wiring.ports[number].name if number >= 0 else "nowhere"
+
+
+def _super_frames(network: Network) -> dict[str, int]:
+    """How many TCP frames longer than the MTU left each uplink whole."""
+    found: dict[str, int] = {}
+    for depth in network.output.depots:
+        for depot in depth:
+            if isinstance(depot.bank, Wires):
+                for port, count in zip(depot.ports, depot.bank.super_frames.tolist(), strict=True):
+                    if count:
+                        found[port.name] = found.get(port.name, 0) + count
+    return found
+
+
+# -- output
+
+
+@define
+class _Output:
+    """Writes what a window brought: an interface a port, a block a delivered copy or drop."""
+
+    wiring: Wiring
+    writer: PcapngWriter | PcapDirectory
+    points: tuple[CapturePoint, ...]
+    _entered: Batch | None = None
+    _comments: dict[int, int] = field(factory=dict)
+    _out_of: npt.NDArray[np.uint8] = field(init=False)
+    _into: npt.NDArray[np.uint8] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        uplink = np.array([port.uplink for port in self.wiring.ports] + [True], bool)
+        self._out_of = np.where(uplink, _OUTBOUND, _INBOUND).astype(np.uint8)  # from the switch to the client
+        self._into = np.where(uplink, _INBOUND, _OUTBOUND).astype(np.uint8)
+
+    @property
+    def frames(self) -> int:
+        """How many frames were written."""
+        return self.writer.frames
+
+    def __enter__(self) -> "_Output":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.writer.close()
+
+    def entered(self, batch: Batch) -> None:
+        """Remember what enters in the next window, if it is to be written."""
+        self._entered = batch if "entered" in self.points else None
+
+    def write(self, fates: Fates) -> None:
+        """Write a window, in the order of everything."""
+        parts: list[tuple[Batch, npt.NDArray[np.uint8], npt.NDArray[np.int32]]] = []
+        if self._entered is not None:
+            parts.append(self._part(self._entered, self._into))
+        if "delivered" in self.points:
+            parts.append(self._part(fates.delivered, self._out_of))
+        if "dropped" in self.points:
+            parts.append(self._dropped(fates))
+        parts = [part for part in parts if len(part[0])]
+        if not parts:
+            return
+        batch = joined(part[0] for part in parts)
+        direction = np.concatenate([part[1] for part in parts])
+        comment = np.concatenate([part[2] for part in parts])
+        order = order_of_rows(batch.rows)
+        batch = batch[order]
+        interface = np.where(batch.column("port") < 0, len(self.wiring.ports), batch.column("port")).astype(np.int32)
+        self.writer.write(batch, interface, direction[order], comment[order])
+
+    def _part(
+        self, batch: Batch, directions: npt.NDArray[np.uint8]
+    ) -> tuple[Batch, npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+        return batch, directions[batch.column("port")], np.full(len(batch), _NO_COMMENT, np.int32)
+
+    def _dropped(self, fates: Fates) -> tuple[Batch, npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+        incoming = np.array([dropped.incoming for dropped in fates.whys] or [True], bool)[fates.why]
+        ports = fates.dropped.column("port")
+        direction = np.where(incoming, self._into[ports], self._out_of[ports])
+        for number in range(len(self._comments), len(fates.whys)):
+            self._comments[number] = self._comment(comment_of(fates.whys[number]))
+        numbers = np.array([self._comments[n] for n in range(len(fates.whys))] or [0], np.int32)
+        return fates.dropped, direction, numbers[fates.why]
+
+    def _comment(self, text: str) -> int:
+        """The number of a comment; pcaps have none."""
+        return self.writer.comment(text) if isinstance(self.writer, PcapngWriter) else _NO_COMMENT
+
+
+def comment_of(dropped: Dropped) -> str:
+    """What stands with a dropped frame in the output: stage, reason, setting."""
+    setting = f"; {dropped.setting}" if dropped.setting else ""
+    return f"dropped, {dropped.where}, {dropped}{setting}"
+
+
+def open_output(wiring: Wiring, options: Options) -> Any:
+    """Where the frames of a replay go: a pcapng file, standard output, a folder of pcaps, or nowhere."""
+    if options.output is None:
+        return nullcontext()
+    interfaces = [OutInterface(port.name, _description(port)) for port in wiring.ports]
+    if not any(port.uplink for port in wiring.ports):
+        interfaces.append(OutInterface("nowhere", "frames that could enter the lab nowhere"))
+    is_folder = options.output.endswith(("/", "\\")) or Path(options.output).is_dir()
+    kind: Any = PcapDirectory if is_folder else PcapngWriter
+    return _Output(wiring, kind(options.output, interfaces), options.points)
+
+
+def _description(port: Port) -> str:
+    what = {PortKind.VNIC: "vNIC", PortKind.VMKERNEL: "vmkernel adapter", PortKind.UPLINK: "uplink"}[port.kind]
+    group = f", port group {port.portgroup}" if port.portgroup else ""
+    return f"{what} on {port.switch} of {port.host}, port {port.id}{group}"
