@@ -117,7 +117,7 @@ def _put(written: Written, target: Target, text: str, place: Place) -> None:
         path = _as_written(written.data, end)
         level: Any = written.data
         for part, following in pairwise(path):
-            there = level[part] if isinstance(level, list) else level.get(part)
+            there = level[part] if isinstance(part, int) else level.get(part)
             if not isinstance(there, list if isinstance(following, int) else dict):
                 there = level[part] = {}
             level = there
