@@ -95,6 +95,7 @@ class CaptureReader:
                 self._number_late(batch.rows)
                 if until == FOREVER:
                     self._name_unseen()
+                    self.close()
                 yield Piece(batch, until)
             del batch
 
@@ -173,8 +174,10 @@ class CaptureReader:
 
     def _name_unseen(self) -> None:
         """Put the late interfaces without a frame at the end of the list."""
-        unseen = np.flatnonzero(self._late_numbers == NOWHERE)
-        self.interfaces += sorted((self._late[late] for late in unseen), key=lambda interface: interface.source)
+        unseen = np.flatnonzero(self._late_numbers == NOWHERE).tolist()
+        for late in sorted(unseen, key=lambda late: self._late[late].source):
+            self._late_numbers[late] = len(self.interfaces)
+            self.interfaces.append(self._late[late])
 
 
 def _last(rows: Rows) -> Instant:

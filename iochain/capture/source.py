@@ -89,7 +89,10 @@ class Source:
 
     @property
     def frames(self) -> int:
-        """All frames read, those passed over too: the number of the last one, as Wireshark counts."""
+        """All frames read, those passed over too: the number of the last one, as Wireshark counts.
+
+        Recent versions of Wireshark number the custom blocks of a pcapng as well; those are no frames, and not counted.
+        """
         return int(self._walk["frames"])
 
     @property
@@ -154,7 +157,18 @@ class Source:
         if head[:_MAGIC_BYTES] == SECTION_BLOCK.to_bytes(_MAGIC_BYTES, "big") and _has_order(head):
             self._walker = walk_pcapng
             return Format.PCAPNG
-        raise CaptureError(f"{self.path}: {_why_not(head, self._stream.failure)}; {_WHAT_IS_READ}")
+        raise CaptureError(f"{self.path}: {self._why_not(head)}; {_WHAT_IS_READ}")
+
+    def _why_not(self, head: bytes) -> str:
+        """Why a file that begins like this is no capture that can be read."""
+        if self._stream.failure:
+            return self._stream.failure
+        if len(head) < _MAGIC_BYTES:
+            return "is cut short" if self._stream.is_torn else "is too short for a capture" if head else "is empty"
+        for begin, what in FOREIGN.items():
+            if head.startswith(begin):
+                return f"is {what}"
+        return "is no capture"
 
     def _begin_pcap(self, head: bytes) -> None:
         """Read a pcap's header; one that is torn leaves an empty capture that is cut short."""
@@ -271,15 +285,3 @@ def _has_order(head: bytes) -> bool:
     """Whether a section header tells its byte order; one too short to tell does not speak against it."""
     magic = head[8:BLOCK_BYTES]
     return any(BYTE_ORDER_MAGIC.to_bytes(4, order).startswith(magic) for order in ("little", "big"))
-
-
-def _why_not(head: bytes, failure: str | None) -> str:
-    """Why a file that begins like this is no capture that can be read."""
-    if failure:
-        return failure
-    if len(head) < _MAGIC_BYTES:
-        return "is too short for a capture" if head else "is empty"
-    for begin, what in FOREIGN.items():
-        if head.startswith(begin):
-            return f"is {what}"
-    return "is no capture"

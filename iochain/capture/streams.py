@@ -158,20 +158,24 @@ class GzipBytes:
 
 
 class ZstdBytes:
-    """What zstd packed, frame after frame. Its reader does not say whether the last frame was whole.
+    """What zstd packed, frame after frame.
 
     It unpacks a block at a time, so that the bytes before a damage are the same however much is asked for.
     """
 
-    is_torn = False
-
     def __init__(self, raw: RawBytes) -> None:
         import zstandard
 
-        source: Any = raw
+        self._frames = ZstdFrames(raw)
+        source: Any = self._frames
         self._reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True, closefd=False)
         self._block = memoryview(bytearray(_ZSTD_BLOCK_BYTES))
         self._rest = self._block[:0]
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the data read up to now ends inside a frame of zstd."""
+        return not self._frames.is_whole
 
     def readinto(self, target: memoryview, /) -> int:
         """Unpack into ``target``; 0 only at the end. Raises zstandard.ZstdError for damaged data."""
@@ -181,6 +185,64 @@ class ZstdBytes:
         target[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
+
+
+class ZstdFrames:
+    """Follows the frames and blocks of zstd (RFC 8878, 3.1), because zstandard does not say that the last is torn."""
+
+    def __init__(self, raw: RawBytes) -> None:
+        self._raw = raw
+        self._head = b""
+        self._skip = 0
+        self._in_frame = False
+        self._checksum_bytes = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the data up to now ends where a frame ends."""
+        return not (self._head or self._skip or self._in_frame)
+
+    def read(self, size: int = _PACKED_BYTES, /) -> bytes:
+        """At most ``size`` bytes, none at the end."""
+        data = self._raw.read(size)
+        at = 0
+        while at < len(data):
+            if self._skip:
+                step = min(self._skip, len(data) - at)
+                self._skip -= step
+            else:
+                step = 1
+                self._head += data[at : at + 1]
+                if self._read_block() if self._in_frame else self._read_frame():
+                    self._head = b""
+            at += step
+        return data
+
+    def _read_frame(self) -> bool:
+        """Read the beginning of a frame; no while more of it is needed."""
+        if len(self._head) >= 4 and not self._head.startswith(ZSTD_MAGIC):  # a frame to be skipped, else damage
+            self._skip = int.from_bytes(self._head[4:], "little") if len(self._head) == 8 else 0
+            return len(self._head) == 8
+        if len(self._head) < 5:
+            return False
+        descriptor = self._head[4]
+        is_single, size_flag = descriptor >> 5 & 1, descriptor >> 6
+        self._checksum_bytes = 4 * (descriptor >> 2 & 1)
+        self._skip = (0, 1, 2, 4)[descriptor & 3] + (not is_single) + (is_single, 2, 4, 8)[size_flag]
+        self._in_frame = True
+        return True
+
+    def _read_block(self) -> bool:
+        """Read the header of a block; no while more of it is needed."""
+        if len(self._head) < 3:
+            return False
+        header = int.from_bytes(self._head, "little")
+        is_last, is_repeated = header & 1, header >> 1 & 3 == 1
+        self._skip = 1 if is_repeated else header >> 3
+        if is_last:
+            self._skip += self._checksum_bytes
+            self._in_frame = False
+        return True
 
 
 _UNPACKERS: Final = {Packing.PLAIN: lambda raw: raw, Packing.GZIP: GzipBytes, Packing.ZSTD: ZstdBytes}

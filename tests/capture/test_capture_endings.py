@@ -32,7 +32,16 @@ START = section() + nanoseconds()
 BLOCKS = [START, *(packet(*sent[:2]) + block(5, bytes(40)) for sent in SOME)]
 RECORDS = [pcap([]), *(pcap([sent])[24:] for sent in SOME)]
 MIB_16 = 16 << 20
+SKIPPABLE = b"\x5a\x2a\x4d\x18\3\0\0\0abc"
 ZSTD = zstandard.ZstdCompressor()
+
+
+def zstd_in_blocks(data: bytes) -> bytes:
+    """Blocks of every kind, a checksum, and a frame that is to be skipped."""
+    packer = zstandard.ZstdCompressor(write_checksum=True).compressobj()
+    flush = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+    blocks = [packer.compress(data[at : at + 30]) + packer.flush(flush) for at in range(0, len(data), 30)]
+    return b"".join(blocks) + packer.flush() + SKIPPABLE
 
 
 def read_or_refuse(path: str, **options: int) -> tuple[CaptureReader | None, Batch]:
@@ -70,13 +79,18 @@ def test_cut_at_every_byte(tmp_path: Path, parts: list[bytes], piece_bytes: int)
         assert reader.sources[0].ending == (None if cut in borders else CutShort(frames, before)), cut
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, ZSTD.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, ZSTD.compress, zstd_in_blocks])
 def test_packed_and_cut_at_every_byte(tmp_path: Path, pack) -> None:  # type: ignore[no-untyped-def]
-    packed = pack(b"".join(RECORDS))
-    for cut in range(len(packed)):
-        reader, batch = read_or_refuse(written(tmp_path, packed[:cut]))
+    middle = len(b"".join(RECORDS[:2]))
+    packed = [pack(b"".join(RECORDS)[:middle]), pack(b"".join(RECORDS)[middle:])]
+    whole = b"".join(packed)
+    behind = len(SKIPPABLE) if pack is zstd_in_blocks else 0
+    borders = {len(part) - less for part in (packed[0], whole) for less in (0, behind)}
+    for cut in range(len(whole) + 1):
+        reader, batch = read_or_refuse(written(tmp_path, whole[:cut]))
         assert seen(batch) == SOME[: len(batch)]
-        assert reader is None or len(batch) == 4 or isinstance(reader.sources[0].ending, CutShort)
+        if reader is not None:
+            assert isinstance(reader.sources[0].ending, CutShort) == (cut not in borders), cut
 
 
 def test_damaged_packing(tmp_path: Path) -> None:
@@ -159,6 +173,9 @@ def test_damage(tmp_path: Path, start: bytes, good: bytes, bad: bytes, message: 
         (b"snoop\0\0\0" + bytes(20), "is a snoop capture"),
         (b"\xfd7zXZ\0" + bytes(20), "is packed with xz"),
         (gzip.compress(b""), "is empty"),
+        (gzip.compress(pcap(SOME))[:12], "is cut short"),
+        (ZSTD.compress(b""), "is empty"),
+        (ZSTD.compress(pcap(SOME))[:-1], "is cut short"),
         (gzip.compress(b"hello, this is a text"), "is no capture"),
         (gzip.compress(gzip.compress(pcap(SOME))), "is no capture"),
         (b"\x1f\x8b" + bytes(20), "the gzip data is damaged"),
