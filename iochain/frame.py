@@ -6,7 +6,7 @@ the frame went, and is noted so that the engine can tell frames apart by just th
 
 import ipaddress
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, SupportsIndex, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, SupportsIndex, TypeVar, overload
 
 from attrs import field, frozen
 
@@ -245,8 +245,7 @@ class Derived:
         return python(words, self.argument)
 
 
-@frozen
-class Asked:
+class Asked(NamedTuple):
     """One thing that a walk consulted: a table's entry, a stage's setting, a port's attribute, a derived field."""
 
     thing: Any
@@ -420,8 +419,9 @@ class Frame:
     def ask(self, table: Table[Any, Answer], *keys: "Value | int") -> Answer: ...
     def ask(self, table: Table[Any, Answer], *keys: "Value | int | str") -> Answer:
         """What a table answers for a key of one or several fields, numbers or names."""
-        plain = [key if isinstance(key, str) else int(key) for key in keys]
-        key = plain[0] if len(plain) == 1 else tuple(plain)
+        key: Any = keys[0] if len(keys) == 1 else tuple([key if type(key) is str else int(key) for key in keys])
+        if type(key) is not tuple and type(key) is not str:
+            key = int(key)
         answer = table.get(key)
         self.notes.asked.append(Asked(table, key, answer))
         return answer

@@ -4,9 +4,9 @@ Stages see themselves and their port through views that note what is read, so wh
 line of it in a stage. A stage that breaks its contract stops the run: frame, port and stage are named.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import FunctionType, MethodType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from attrs import define, frozen
 
@@ -28,19 +28,23 @@ class Listener(Protocol):
 
 
 class Watched:
-    """A view of a stage or a port that notes which of its attributes are read."""
+    """A view of a stage or a port that notes which of its attributes are read.
 
-    __slots__ = ("_notes", "_thing")
+    ``settings`` names the attributes to be noted, None for all. The others never change, and are kept as they are.
+    """
 
-    def __init__(self, thing: Any, notes: Notes) -> None:
-        self._thing, self._notes = thing, notes
+    def __init__(self, thing: Any, notes: Notes, settings: Container[str] | None = None) -> None:
+        self._thing, self._notes, self._settings = thing, notes, settings
 
     def __getattr__(self, name: str) -> Any:
         thing = self._thing
         value = getattr(thing, name)
         if type(value) is MethodType and value.__self__ is thing:  # its own reads are to be noted too
-            return MethodType(value.__func__, self)
-        self._notes.asked.append(Asked(thing, name, value))
+            value = MethodType(value.__func__, self)
+        elif self._settings is None or name in self._settings:
+            self._notes.asked.append(Asked(thing, name, value))
+            return value
+        self.__dict__[name] = value
         return value
 
 
@@ -85,7 +89,7 @@ class Walker:
 
     def bind(self, chain: "Chain | Sequence[Element]") -> tuple[Bound, ...]:
         """The elements of a chain, each ready to be called with its reads noted."""
-        return tuple(Bound(element, self._caller(element.stage)) for element in chain)
+        return tuple(Bound(element, self._caller(element)) for element in chain)
 
     def view(self, port: Port) -> Any:
         """A port as stages see it."""
@@ -154,14 +158,13 @@ class Walker:
             raise StageError(f"stage {end.stage!r} at {end.where} chose port {name!r}, which does not exist")
         return self.numbers[name]
 
-    def _caller(self, stage: Any) -> Callable[[Frame, Any], Verdict]:
-        """The stage's call, on a view of the stage where it has settings to be noted."""
-        if isinstance(stage, FunctionType):
-            return stage
+    def _caller(self, element: Element) -> Callable[[Frame, Any], Verdict]:
+        """The stage's call, on a view of the stage that notes which of its settings it reads."""
+        stage = element.stage
         function = getattr(type(stage), "__call__", None)  # noqa: B004  (a class may have none)
-        if not isinstance(function, FunctionType):
+        if isinstance(stage, FunctionType) or not isinstance(function, FunctionType):
             return stage  # type: ignore[no-any-return]
-        return MethodType(function, Watched(stage, self.notes))
+        return MethodType(function, Watched(stage, self.notes, element.settings))
 
 
 def decided_by(element: Element, asked: Sequence[Asked]) -> From | None:
@@ -173,8 +176,7 @@ def decided_by(element: Element, asked: Sequence[Asked]) -> From | None:
     return element.because
 
 
-@frozen
-class _Ended:
+class _Ended(NamedTuple):
     """How a walk through some stages ended: at which stage, if any, and what that one asked from ``first`` on."""
 
     verdict: Drop | Ports | None

@@ -57,17 +57,18 @@ class Forwarding:
         return (self.members if group.kind == CLIENTS else self.promiscuous).get((group.vlan, 0))
 
     def _from_client(self, frame: Frame, port: Port, vlan: Value | int) -> Verdict:
-        team = () if port.team is None else (port.team,)
+        own = port.name
         if frame.destination.is_group:
-            return Ports(team, Group(CLIENTS, int(vlan)), except_=port.name)
+            return Ports(_team(port), Group(CLIENTS, int(vlan)), except_=own)
         found = frame.ask(self.macs, vlan, frame.destination)
         watching = self._watching(frame, vlan)
-        others = tuple(name for name in found if name != port.name)
         if not found:
-            return Ports(team, watching, except_=port.name)
-        if not others and watching is None:
+            return Ports(_team(port), watching, except_=own)
+        if own in found:
+            found = tuple(name for name in found if name != own)
+        if not found and watching is None:
             return Drop(Reason.NO_PORT, "to the sender's own port")
-        return Ports(others, watching, except_=port.name)
+        return Ports(found, watching, except_=own)
 
     def _from_uplink(self, frame: Frame, port: Port, vlan: Value | int) -> Verdict:
         if not frame.ask(self.members, vlan, 0):
@@ -85,3 +86,8 @@ class Forwarding:
 
     def _watching(self, frame: Frame, vlan: Value | int) -> Group | None:
         return Group(PROMISCUOUS, int(vlan)) if frame.ask(self.promiscuous, vlan, 0) else None
+
+
+def _team(port: Port) -> tuple[str, ...]:
+    """The way to the physical network: the uplinks of the port's port group."""
+    return () if port.team is None else (port.team,)
