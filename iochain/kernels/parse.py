@@ -215,6 +215,8 @@ def _parse_types(rest: int, end: int, words: Any) -> None:
         _put(words, w.INNER_TCI + depth, load_be16(rest + at))
         kind = load_be16(rest + at + 2)
         at += 4
+    if kind in _TAG_TYPES:
+        return
     _put(words, w.NETWORK_TYPE, kind)
     _put(words, w.NETWORK_OFFSET, ADDRESS_BYTES + at)
     if kind < _FIRST_ETHERTYPE:
