@@ -110,9 +110,9 @@ class _Census:
 
     def _forget(self) -> None:
         """Make room: forget the half of the sources that sent least."""
-        busiest = np.argsort(-self.sources[:, _FRAMES], kind="stable")[: _MOST_SOURCES // 2]
+        busiest = np.argsort(-self.sources[:, _FRAMES], kind="stable")[: len(self.sources) // 2]
         kept = self.sources[np.sort(busiest)]
-        self.forgotten += _MOST_SOURCES - len(kept)
+        self.forgotten += len(self.sources) - len(kept)
         self.sources[: len(kept)] = kept
         self.sources[len(kept) :] = 0
         self.totals[_USED] = len(kept)
@@ -195,6 +195,8 @@ def count_sources(rows: Any, start: int, slots: Any, sources: Any, totals: Any, 
     """Count rows from ``start`` on, up to the first that needs more room; its index, or how many rows there are."""
     for i in range(start, len(rows)):
         parse_row(rows, i, words)
+        if words[w.PRESENT] >> w.TRANSPORT & 1 == 0 or words[w.TRANSPORT] != _TCP:
+            totals[_LONGEST] = max(totals[_LONGEST], words[w.WIRE_LENGTH] - _ETHERNET_BYTES)
         mac = words[w.SOURCE]
         vlan = words[w.TAG] & VID_BITS if words[w.PRESENT] >> w.TAG & 1 else 0
         if mac == 0 or mac >> _GROUP_BIT & 1:
@@ -214,8 +216,6 @@ def count_sources(rows: Any, start: int, slots: Any, sources: Any, totals: Any, 
         source[_CONTROL] += _is_control(words[w.DESTINATION])
         _note_vlan(source, vlan)
         _note_addresses(source, words)
-        if words[w.PRESENT] >> w.TRANSPORT & 1 == 0 or words[w.TRANSPORT] != _TCP:
-            totals[_LONGEST] = max(totals[_LONGEST], words[w.WIRE_LENGTH] - _ETHERNET_BYTES)
     return len(rows)
 
 
@@ -334,15 +334,17 @@ def _sides(machines: list[_Machine]) -> tuple[list[_Machine], list[tuple[_Machin
     """The VMs, and who stays outside and why; each in the order in which they were first seen."""
     outside = {int(machine.mac): why for machine in machines if (why := _why_outside(machine))}
     inside = [machine for machine in machines if int(machine.mac) not in outside]
-    routers = [machine for machine in machines if machine.is_router and not machine.is_switch]
-    if not inside and routers:  # between routers only: the one that spoke first is taken for the machine at the capture
-        inside = routers[:1]
-        del outside[int(inside[0].mac)]
+    inhabited = {vlan for machine in inside for vlan in machine.vlans}
+    for machine in machines:
+        if machine.is_router and not machine.is_switch and inhabited.isdisjoint(machine.vlans):
+            inside.append(machine)  # among routers only: the first is taken in, or nobody would get a frame
+            inhabited.update(machine.vlans)
+            del outside[int(machine.mac)]
     busiest = sorted(inside, key=lambda machine: -machine.frames)[:MOST_VMS]
     kept = {int(machine.mac) for machine in busiest}
     outside.update({int(m.mac): f"not among the busiest {MOST_VMS:,}" for m in inside if int(m.mac) not in kept})
     return (
-        [machine for machine in inside if int(machine.mac) in kept],
+        [machine for machine in machines if int(machine.mac) in kept],
         [(machine, outside[int(machine.mac)]) for machine in machines if int(machine.mac) in outside],
     )
 
@@ -397,19 +399,34 @@ def _text(draft: _Draft, names: Sequence[str], notes: Sequence[str]) -> str:
     return "\n".join([*_head(draft, names, notes), *_host(draft), *_vms(draft), *_outside(draft)]) + "\n"
 
 
+_UNKNOWN = f"""\
+# What frames cannot tell:
+# - which machines are VMs: take those that run elsewhere out of vms:, their frames then come in by vmnic0
+# - who never sent: a VM that only listens has to be added
+# - security policies: ESXi {ESXI_VERSION} defaults hold. "promiscuous: accept" matters if a VM listens to others,
+#   "forged_transmits: accept" if one sends from several MACs (a bridge, VRRP); say these with its sends_as"""
+
+
 def _head(draft: _Draft, names: Sequence[str], notes: Sequence[str]) -> Iterator[str]:
     yield f"# Inferred from {_captures(names)}: {_count(draft.frames, 'frame')}. A proposal, to be checked and changed."
-    for note in notes:
-        yield f"# Note: {note}."
-    if not draft.frames:
-        yield "# There is no Ethernet frame, so nothing could be inferred: name port groups and VMs yourself."
-    yield "# What frames cannot tell:"
-    yield "#   which machines are VMs of this host: take those that are not out of vms:, their frames then come in by vmnic0;"
-    yield "#   machines that never sent: a VM that only listens has to be added;"
-    yield f"#   security policies: those of ESXi {ESXI_VERSION} hold. promiscuous: accept matters if a VM listens to others,"
-    yield "#   forged_transmits: accept if one VM sends from several MACs (a bridge, VRRP); say these with its sends_as."
+    for note in (*notes, *_cautions(draft)):
+        yield f"# Note: {note}"
+    yield _UNKNOWN
     yield f'esxi_version: "{ESXI_VERSION}"'
     yield f"captured_at: {draft.captured_at}  # {_where(draft)}"
+
+
+def _cautions(draft: _Draft) -> Iterator[str]:
+    """What makes the lab less than it could be."""
+    if not draft.frames:
+        yield "there is no Ethernet frame, so nothing could be inferred; name port groups and VMs yourself"
+    elif not draft.vms:
+        yield "no VM could be inferred, so no port takes the frames that come in by vmnic0; add VMs"
+    if draft.ignored:
+        what = "from 00:00:00:00:00:00 (a loopback interface?) or a group address"
+        yield f"{_count(draft.ignored, 'frame')} {what}, so of no machine"
+    if draft.forgotten:
+        yield f"there are very many sources; {draft.forgotten:,} that sent little were forgotten on the way"
 
 
 def _where(draft: _Draft) -> str:
@@ -460,7 +477,7 @@ def _about(machine: _Machine) -> str:
         listed = ", ".join(map(str, addresses[:_LISTED_ADDRESSES]))
         said.append(f"speaks for {listed}{f' and {more} more' if more > 0 else ''}")
     if machine.is_router:
-        said.append(f"speaks for more than {MOST_ADDRESSES} IP addresses")
+        said.append(f"a router with more than {MOST_ADDRESSES} IP addresses, here as its VLAN has no other VM")
     if len(machine.vlans) > 1:
         more_vlans = " and more" if machine.row[_VLANS] > _MOST_VLANS else ""
         said.append(f"VLANs {', '.join(str(vlan or 'untagged') for vlan in machine.vlans)}{more_vlans}")
@@ -483,9 +500,7 @@ def _outside(draft: _Draft) -> Iterator[str]:
 def _summary(draft: _Draft, names: Sequence[str], notes: Sequence[str]) -> str:
     """A few sentences, one a line."""
     lines = [f"{_captures(names)}: {_count(draft.frames, 'frame')}"]
-    lines += list(notes)
-    if not draft.frames:
-        lines.append("there is no Ethernet frame, so the lab has a host and nothing more")
+    lines += [*notes, *_cautions(draft)]
     listed = [f"{_count(len(draft.portgroups), 'port group')} ({_some(draft.portgroups)})"]
     listed.append(_count(len(draft.vms), "VM") + (f" ({_some(draft.vms)})" if draft.vms else ""))
     lines.append(", ".join(listed))
@@ -493,16 +508,12 @@ def _summary(draft: _Draft, names: Sequence[str], notes: Sequence[str]) -> str:
     for why, count in Counter(why for _, why in draft.outside).items():
         found = [str(machine.mac) for machine, reason in draft.outside if reason == why]
         lines.append(f"outside: {count:,} ({_some(found)}): {why}")
-    if draft.ignored:
-        lines.append(f"{_count(draft.ignored, 'frame')} from a group address or from zero: ignored")
-    if draft.forgotten:
-        lines.append(f"very many sources: {draft.forgotten:,} that sent little were forgotten on the way")
     return "\n".join(lines)
 
 
 def _notes(source: Source) -> Iterator[str]:
     """What of a capture was not read."""
-    name = _printable(source.path)
+    name = _file_name(source.path)
     for link, count in source.passed_over.items():
         yield f"{name}: {_count(count, 'frame')} passed over, of link type {link}, not Ethernet"
     if source.short:
@@ -512,7 +523,7 @@ def _notes(source: Source) -> Iterator[str]:
 
 
 def _captures(names: Sequence[str]) -> str:
-    files = [_printable(name).replace("\\", "/").rpartition("/")[2] for name in names]
+    files = list(map(_file_name, names))
     return _some(files) if files else "no capture"
 
 
@@ -522,9 +533,14 @@ def _some(names: "Sequence[str] | dict[str, Any]", most: int = 6) -> str:
     return ", ".join(listed[:most]) + (f" … and {len(listed) - most:,} more" if len(listed) > most else "")
 
 
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+def _file_name(path: str) -> str:
+    """The last part of a path, fit for a comment."""
+    name = path.replace("\\", "/").rpartition("/")[2]
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _count(number: int, what: str) -> str:
+    """A number with its noun."""
+    if not number:
+        return f"no {what}"
     return f"{number:,} {what}{'' if number == 1 else 's'}"
