@@ -89,8 +89,7 @@ def team_chain(name: str, policy: Policy, tables: HostTables, settings: Settings
     choose = first_in_order if policy.load_balancing.value is LoadBalancing.EXPLICIT else in_use
     tables.in_use.set(name, choose(policy.active.value, policy.standby.value, up))
     stage = _teaming_stage(name, policy, tables, settings)
-    said = {"in_use": policy.active, "team": policy.load_balancing}
-    return Chain(name, [Element("teaming", stage, said, policy.load_balancing)])
+    return Chain(name, [Element("teaming", stage, {"in_use": policy.active}, policy.load_balancing)])
 
 
 def _teaming_stage(name: str, policy: Policy, tables: HostTables, settings: Settings) -> Teaming:
