@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
 
-from iochain.batch import FOREVER, Batch, Instant, joined, source_and_serial
+from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting, joined, source_and_serial
 from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWriter, Source, read_captures
 from iochain.chain import Port, PortKind
 from iochain.engine.counters import Counters, DropCount
@@ -201,12 +201,12 @@ class _Runner:
                 entered = self.network.enter(wanted)
                 if output is not None:
                     output.entered(entered)
-                fates = self.network.run(entered, end)
-                if output is not None:
-                    output.write(fates)
+                for fates in self.network.windows(entered, end):
+                    if output is not None:
+                        output.write(fates)
+                    yield fates
                 if progress is not None:
                     progress(reader.bytes_read, reader.bytes_total, self.network.counters.entered)
-                yield fates
                 if end == FOREVER:
                     break
 
@@ -264,7 +264,7 @@ class _Output:
     wiring: Wiring
     writer: PcapngWriter | PcapDirectory
     points: tuple[CapturePoint, ...]
-    _entered: Batch | None = None
+    _entered: Waiting = field(factory=Waiting)
     _comments: dict[int, int] = field(factory=dict)
     _out_of: npt.NDArray[np.uint8] = field(init=False)
     _into: npt.NDArray[np.uint8] = field(init=False)
@@ -287,13 +287,14 @@ class _Output:
 
     def entered(self, batch: Batch) -> None:
         """Remember what enters in the next window, if it is to be written."""
-        self._entered = batch if "entered" in self.points else None
+        if "entered" in self.points:
+            self._entered = Waiting(batch)
 
     def write(self, fates: Fates) -> None:
         """Write a window, in the order of everything."""
         parts: list[tuple[Batch, npt.NDArray[np.uint8], npt.NDArray[np.int32]]] = []
-        if self._entered is not None:
-            parts.append(self._part(self._entered, self._into))
+        if "entered" in self.points:
+            parts.append(self._part(self._entered.release(EMPTY, fates.until), self._into))
         if "delivered" in self.points:
             parts.append(self._part(fates.delivered, self._out_of))
         if "dropped" in self.points:

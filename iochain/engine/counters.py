@@ -5,16 +5,15 @@ switch's own statistics (vmkapi_net_port.h). The sum that must hold: in + genera
 delivered + dropped + merged + consumed + held.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from attrs import define, field
+from attrs import define, field, frozen
 from numba import types
 
 from iochain.batch import Rows, source_and_serial
-from iochain.engine.path import Dropped
+from iochain.engine.path import Dropped, Whys
 from iochain.kernels.compiled import compiled
 from iochain.kernels.raw import load_be16, load_be32, load_u8
 from iochain.kernels.rows import NO_TAG, ROWS, TAG_BYTES
@@ -22,21 +21,24 @@ from iochain.kernels.rows import NO_TAG, ROWS, TAG_BYTES
 IN, OUT = 0, 1
 UNICAST, MULTICAST, BROADCAST = 0, 1, 2
 FRAMES, BYTES = 0, 1
+FIRST_TIME: Final = 2
+FIRST_ORDER: Final = 3
+_DROP_COLUMNS: Final = 4
 
 
 class ConservationError(Exception):
     """Frames vanished, or came out of nothing: a fault of iochain or of a batch stage, with the sums."""
 
 
-@define
+@frozen
 class DropCount:
     """How often one drop occurred: frames, bytes, and where it was first."""
 
     dropped: Dropped
-    frames: int = 0
-    bytes: int = 0
-    first_order: int = -1
-    first_time_ns: int = 0
+    frames: int
+    bytes: int
+    first_order: int
+    first_time_ns: int
 
     @property
     def first_frame(self) -> int:
@@ -49,7 +51,7 @@ class Counters:
     """All counters of a run. ``ports`` is (port, In or Out, kind of address, frames or bytes)."""
 
     ports: npt.NDArray[np.int64]
-    drops: dict[Dropped, DropCount] = field(factory=dict)
+    whys: Whys
     entered: int = 0
     generated: int = 0
     copied: int = 0
@@ -58,30 +60,33 @@ class Counters:
     dropped: int = 0
     merged: int = 0
     consumed: int = 0
+    _by_why: npt.NDArray[np.int64] = field(factory=lambda: np.zeros((0, _DROP_COLUMNS), np.int64))
 
     @classmethod
-    def of(cls, ports: int) -> "Counters":
+    def of(cls, ports: int, whys: Whys) -> "Counters":
         """All zero."""
-        return cls(np.zeros((ports, 2, 3, 2), np.int64))
+        return cls(np.zeros((ports, 2, 3, 2), np.int64), whys)
+
+    @property
+    def drops(self) -> dict[Dropped, DropCount]:
+        """The counts of all drops that occurred."""
+        return {
+            dropped: DropCount(dropped, frames, size, order, time_ns)
+            for dropped, (frames, size, time_ns, order) in zip(self.whys.known, self._by_why.tolist(), strict=False)
+            if frames
+        }
 
     def count_ports(self, rows: Rows, direction: int) -> None:
         """Count rows at their ports."""
         count_rows(rows, direction, self.ports)
 
-    def count_drops(self, rows: Rows, whys: Sequence[Dropped], why: npt.NDArray[np.int32]) -> None:
-        """Count dropped rows, ``why[i]`` the index of the reason of row *i* in ``whys``; rows stand in order."""
+    def count_drops(self, rows: Rows, why: npt.NDArray[np.int32]) -> None:
+        """Count dropped rows, ``why[i]`` the number of the drop of row *i*."""
         self.dropped += len(rows)
-        size = rows["wire_length"] + rows["pad"] + np.where(rows["tag"] == NO_TAG, 0, TAG_BYTES)
-        frames = np.bincount(why, minlength=len(whys))
-        total = np.bincount(why, weights=size, minlength=len(whys))
-        kinds, first = np.unique(why, return_index=True)
-        for kind, index in zip(kinds.tolist(), first.tolist(), strict=True):
-            count = self.drops.setdefault(whys[kind], DropCount(whys[kind]))
-            if count.first_order < 0:
-                count.first_order = int(rows["order"][index])
-                count.first_time_ns = int(rows["time_ns"][index])
-            count.frames += int(frames[kind])
-            count.bytes += int(total[kind])
+        missing = len(self.whys.known) - len(self._by_why)
+        if missing:
+            self._by_why = np.concatenate([self._by_why, np.zeros((missing, _DROP_COLUMNS), np.int64)])
+        count_why(rows, why, self._by_why)
 
     def check(self, held: int) -> None:
         """Raise ConservationError unless the sum holds with ``held`` frames waiting."""
@@ -104,6 +109,22 @@ def count_rows(rows: Any, direction: int, counters: Any) -> None:
         if load_u8(row.address) & 1:
             everybody = load_be32(row.address) == 0xFFFFFFFF and load_be16(row.address + 4) == 0xFFFF
             kind = BROADCAST if everybody else MULTICAST
-        counters[row.port, direction, kind, FRAMES] += 1
         tag = TAG_BYTES if row.tag != NO_TAG else 0
+        counters[row.port, direction, kind, FRAMES] += 1
         counters[row.port, direction, kind, BYTES] += row.wire_length + row.pad + tag
+
+
+@compiled(types.void(ROWS, types.Array(types.int32, 1, "C"), types.Array(types.int64, 2, "C")))
+def count_why(rows: Any, why: Any, counters: Any) -> None:
+    """Add every row to the counters of its drop, whose first one is the first in the order of everything."""
+    for i in range(len(rows)):
+        row = rows[i]
+        count = counters[why[i]]
+        earlier = row.time_ns < count[FIRST_TIME] or (
+            row.time_ns == count[FIRST_TIME] and row.order < count[FIRST_ORDER]
+        )
+        if count[FRAMES] == 0 or earlier:
+            count[FIRST_TIME] = row.time_ns
+            count[FIRST_ORDER] = row.order
+        count[FRAMES] += 1
+        count[BYTES] += row.wire_length + row.pad + (TAG_BYTES if row.tag != NO_TAG else 0)

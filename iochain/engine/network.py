@@ -4,23 +4,27 @@ In a window all input chains are run depth by depth, then the switches, then all
 holds past the window's end waits there, so neither the size of windows nor of pieces changes what comes out.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, joined
-from iochain.chain import Chain, Drop, Reason
+from iochain.chain import Chain, Drop
 from iochain.engine.counters import IN, OUT, Counters
-from iochain.engine.path import Dropped, Path, Spread
+from iochain.engine.following import follow
+from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
-from iochain.engine.segments import Depot, Half, entry_segment, halves
-from iochain.engine.walk import Listener, Segment, Walker
-from iochain.kernels.order import order_of_rows, sorted_rows
+from iochain.engine.segments import Depot, Half, Junction, entry_junction, halves
+from iochain.engine.walk import Listener, Walker
+from iochain.kernels.order import first_from, merged_rows, order_of_rows, sorted_rows
 from iochain.kernels.rows import NOWHERE
 from iochain.topology.wiring import Wiring
+
+LARGEST_FLOOD: Final = 1 << 18
+"""Copies that are made before a window is cut: floods are expanded in pieces of about this many rows."""
 
 
 @frozen(eq=False)
@@ -34,6 +38,20 @@ class Fates:
     dropped: Batch
     why: npt.NDArray[np.int32]
     whys: Sequence[Dropped]
+    until: Instant = FOREVER  # end of the window
+
+
+@define
+class _Lost:
+    """Drops of a window, as they are found."""
+
+    batches: list[Batch] = field(factory=list)
+    whys: list[npt.NDArray[np.int32]] = field(factory=list)
+
+    def add(self, batch: Batch, why: npt.NDArray[np.int32]) -> None:
+        if len(batch):
+            self.batches.append(batch)
+            self.whys.append(why)
 
 
 @define
@@ -44,13 +62,11 @@ class Network:
     input: Half
     output: Half
     decider: Decider
+    whys: Whys
     counters: Counters
-    entry: Segment | None = None
+    entry: Junction | None = None
     entries: dict[tuple[str, int], int] = field(factory=dict)  # frames that entered, by rule and port number
-    whys: list[Dropped] = field(factory=list)
-    why_numbers: dict[Dropped, int] = field(factory=dict)
-    _delivered: list[Batch] = field(factory=list)
-    _dropped: list[tuple[Batch, npt.NDArray[np.int32]]] = field(factory=list)
+    _lost: _Lost = field(factory=_Lost)
 
     @classmethod
     def of(cls, wiring: Wiring, entry: Chain | None = None) -> "Network":
@@ -58,14 +74,19 @@ class Network:
 
         LabError if a batch stage stands where none can.
         """
-        walker = Walker.of(wiring)
-        segment = None if entry is None else entry_segment(entry, walker)
-        return cls(wiring, *halves(wiring, walker), Plain(walker), Counters.of(len(wiring.ports)), segment)
+        walker, whys = Walker.of(wiring), Whys()
+        junction = None if entry is None else entry_junction(entry, walker)
+        decider = Plain(walker, Paths(whys, wiring.members))
+        return cls(wiring, *halves(wiring, walker), decider, whys, Counters.of(len(wiring.ports), whys), junction)
 
     def listen(self, order: int, listener: Listener) -> None:
         """Have a listener hear each step of the frame with this order number."""
-        assert isinstance(self.decider, Plain)
         self.decider.listeners[order] = listener
+
+    @property
+    def held(self) -> int:
+        """How many frames wait in batch stages."""
+        return self.input.held + self.output.held
 
     def enter(self, batch: Batch) -> Batch:
         """Frames of captures, each with the port at which the entry chain has it enter; counted by rule.
@@ -73,21 +94,13 @@ class Network:
         Frames that can enter nowhere are among the next window's drops.
         """
         assert self.entry is not None
-        rows = batch.rows
-        rows["port"] = 0
-        taken = self.decider.decide(batch, [self.entry])
-        paths = self.decider.paths.known
-        self.decider.paths.tagged(rows, taken)
-        for number in _met(taken):
-            spread = paths[number].spread
-            port = NOWHERE if spread is None else spread.ports[0]
-            rows["port"][taken == number] = port
-            key = (paths[number].stage, port)
-            self.entries[key] = self.entries.get(key, 0) + int(np.count_nonzero(taken == number))
-        lost = rows["port"] == NOWHERE
-        self.counters.entered += int(lost.sum())
-        self._drop_by_path(batch[lost], taken[lost], paths)
-        return batch[~lost]
+        batch.rows["port"] = 0
+        taken = self.decider.decide(batch, self.entry)
+        self._count_entries(taken)
+        followed = follow(batch, taken, self.decider.paths.columns())
+        self.counters.entered += len(followed.dropped)
+        self._lost.add(_at(followed.dropped, NOWHERE), followed.why)
+        return followed.batch
 
     def run(self, batch: Batch, until: Instant = FOREVER) -> Fates:
         """Run the window up to ``until``: frames in order, each with its ``port``, at which it enters.
@@ -95,19 +108,35 @@ class Network:
         Frames must come before ``until``, and not before the end of the window before. StageError if a stage breaks
         its contract, ConservationError if the sum of frames does not hold.
         """
-        rows = batch.rows
-        rows["entry"] = rows["port"]
-        self.counters.entered += len(rows)
-        self.counters.count_ports(rows, IN)
-        self._deliver(self._output(self._switched(self._input(batch, until)), until))
-        fates = self._fates()
-        self.counters.check(self.held)
-        return fates
+        windows = list(self.windows(batch, until))
+        if len(windows) == 1:
+            return windows[0]
+        return Fates(
+            joined(window.delivered for window in windows),
+            joined(window.dropped for window in windows),
+            np.concatenate([window.why for window in windows]),
+            self.whys.known,
+            until,
+        )
 
-    @property
-    def held(self) -> int:
-        """How many frames wait in batch stages."""
-        return self.input.held + self.output.held
+    def windows(self, batch: Batch, until: Instant = FOREVER) -> Iterator[Fates]:
+        """The same in pieces: where frames are copied to very many ports the window is cut, to bound the memory."""
+        batch.rows["entry"] = batch.rows["port"]
+        self.counters.entered += len(batch)
+        self.counters.count_ports(batch.rows, IN)
+        batch = self._input(batch, until)
+        taken = self.decider.decide(batch, self.input.final)
+        for first, end, piece_until in self._pieces(batch, taken, until):
+            copies = self._follow(batch[first:end], taken[first:end])
+            delivered = self._output(copies, piece_until)
+            self.counters.delivered += len(delivered)
+            self.counters.count_ports(delivered.rows, OUT)
+            fates = self._fates(delivered, piece_until)
+            if piece_until == until:
+                self.counters.check(self.held)
+            yield fates
+
+    # -- the halves
 
     def _input(self, batch: Batch, until: Instant) -> Batch:
         """Through all segments of the input chains but the last ones, which go on into the switch."""
@@ -115,49 +144,52 @@ class Network:
         for depth, depots in enumerate(self.input.depots):
             is_last = self.input.last[batch.column("port")] == depth
             ready.append(batch[is_last])
-            batch = self._stored(self._through(batch[~is_last], self.input, depth), depots, until)
+            batch = self._stored(self._through(batch[~is_last], self.input.junctions[depth]), depots, until)
         return _in_order([*ready, batch])
-
-    def _switched(self, batch: Batch) -> Batch:
-        """Through the last segments of the input chains, and the switches: copies at their output ports."""
-        segments = [of_port[-1] for of_port in self.input.segments]
-        taken = self.decider.decide(batch, segments)
-        paths = self.decider.paths.known
-        rows = batch.rows.copy()
-        self.decider.paths.tagged(rows, taken)
-        batch = Batch(rows, batch.pins)
-        self._drop_by_path(batch, taken, paths)
-        copies = [_copied(batch, taken, number, self._ports(paths[number])) for number in _met(taken)]
-        for number in _met(taken):
-            self._count_copies(batch, taken, number, paths[number])
-        return _in_order(copies)
 
     def _output(self, batch: Batch, until: Instant) -> Batch:
         """Through the output chains."""
         done: list[Batch] = []
-        deepest = len(self.output.depots)
-        for depth in range(deepest + 1):
-            batch = self._through(batch, self.output, depth)
-            if depth == deepest:
-                done.append(batch)
-                break
+        for depth, depots in enumerate(self.output.depots):
+            batch = self._through(batch, self.output.junctions[depth])
             is_last = self.output.last[batch.column("port")] == depth
             done.append(batch[is_last])
-            batch = self._stored(batch[~is_last], self.output.depots[depth], until)
+            batch = self._stored(batch[~is_last], depots, until)
+        done.append(self._through(batch, self.output.junctions[-1]))
         return _in_order(done)
 
-    def _through(self, batch: Batch, half: Half, depth: int) -> Batch:
+    def _pieces(self, batch: Batch, taken: npt.NDArray[np.int32], until: Instant) -> Iterator[tuple[int, int, Instant]]:
+        """Ranges of frames with at most LARGEST_FLOOD copies, or one frame, and the instant up to which each goes."""
+        fan_out = self.decider.paths.columns().fan_out
+        if int(fan_out.max(initial=0)) * len(taken) <= LARGEST_FLOOD:
+            yield 0, len(batch), until
+            return
+        copies = np.cumsum(fan_out[taken])
+        first = 0
+        while first < len(batch):
+            before = int(copies[first - 1]) if first else 0
+            end = max(first + 1, int(np.searchsorted(copies, before + LARGEST_FLOOD, side="right")))
+            if end < len(batch):
+                row = batch.rows[end]
+                yield first, end, Instant(int(row["time_ns"]), int(row["order"]))
+            else:
+                yield first, end, until
+            first = end
+
+    def _through(self, batch: Batch, junction: Junction) -> Batch:
         """Through the header stages of one depth; gives the frames that go on."""
         if not len(batch):
             return batch
-        segments = [of_port[min(depth, len(of_port) - 1)] for of_port in half.segments]
-        taken = self.decider.decide(batch, segments)
-        paths = self.decider.paths.known
-        rows = batch.rows.copy()
-        self.decider.paths.tagged(rows, taken)
-        batch = Batch(rows, batch.pins)
-        self._drop_by_path(batch, taken, paths)
-        return batch[np.array([path.goes_on for path in paths], bool)[taken]]
+        return self._follow(batch, self.decider.decide(batch, junction))
+
+    def _follow(self, batch: Batch, taken: npt.NDArray[np.int32]) -> Batch:
+        """Tag, copy and drop frames by their paths; gives what is not dropped."""
+        if not len(batch):
+            return batch
+        followed = follow(batch, taken, self.decider.paths.columns())
+        self.counters.copied += len(followed.batch) + len(followed.dropped) - len(batch)
+        self._lost.add(followed.dropped, followed.why)
+        return followed.batch
 
     def _stored(self, batch: Batch, depots: Sequence[Depot], until: Instant) -> Batch:
         """Through the banks between two depths: what comes out before the window's end."""
@@ -169,100 +201,55 @@ class Network:
             out.append(passed.batch)
             self.counters.split += passed.split
             self.counters.merged += passed.merged
-            self._drop_in_bank(depot, passed.dropped, passed.why, passed.drops)
+            if len(passed.dropped):
+                self._drop_in_bank(depot, passed.dropped, passed.why, passed.drops)
         return _in_order(out)
 
-    def _deliver(self, batch: Batch) -> None:
-        self.counters.delivered += len(batch)
-        self.counters.count_ports(batch.rows, OUT)
-        self._delivered.append(batch)
+    # -- what is counted
 
-    # -- copies
-
-    def _ports(self, path: Path) -> tuple[int, ...]:
-        """The output ports of a path, each once, its group expanded."""
-        if path.spread is None:
-            return ()
-        return self._members(path.spread)
-
-    def _members(self, spread: Spread) -> tuple[int, ...]:
-        if spread.group is None:
-            return spread.ports
-        names = self.wiring.forwarding(spread.switch).group(spread.group)
-        numbers = {self.wiring.numbers[name] for name in names} | set(spread.ports)
-        return tuple(sorted(numbers - {spread.except_}))
-
-    def _count_copies(self, batch: Batch, taken: npt.NDArray[np.int32], number: int, path: Path) -> None:
-        """Copies beyond the frame itself; a spread without any port is a drop."""
-        if path.spread is None:
-            return
-        count = int(np.count_nonzero(taken == number))
-        ends = len(self._ports(path)) + len(path.drops)
-        if ends == 0:
-            self._nowhere(batch[taken == number], path)
-        else:
-            self.counters.copied += count * (ends - 1)
-
-    def _nowhere(self, batch: Batch, path: Path) -> None:
-        for entry in np.unique(batch.column("entry")).tolist():
-            port = self.wiring.ports[entry]
-            switch = self.wiring.switch_name(port)
-            why = Dropped(switch, entry, True, path.stage, Drop(Reason.NO_PORT), None)
-            self._drop(batch[batch.column("entry") == entry], why)
-
-    # -- drops
-
-    def _drop_by_path(self, batch: Batch, taken: npt.NDArray[np.int32], paths: Sequence[Path]) -> None:
-        for number in _met(taken):
-            for dropped in paths[number].drops:
-                self._drop(batch[taken == number], dropped)
-            extra = len(paths[number].drops) - 1
-            if paths[number].spread is None and extra > 0:
-                self.counters.copied += extra * int(np.count_nonzero(taken == number))
+    def _count_entries(self, taken: npt.NDArray[np.int32]) -> None:
+        paths = self.decider.paths.known
+        counts = np.bincount(taken, minlength=len(paths))
+        for number in np.flatnonzero(counts).tolist():
+            spread = paths[number].spread
+            key = (paths[number].stage, NOWHERE if spread is None else spread.ports[0])
+            self.entries[key] = self.entries.get(key, 0) + int(counts[number])
 
     def _drop_in_bank(self, depot: Depot, batch: Batch, why: npt.NDArray[np.int32], drops: tuple[Drop, ...]) -> None:
-        lanes = depot.lanes[batch.column("port")] if len(batch) else why
-        for lane, kind in sorted(set(zip(lanes.tolist(), why.tolist(), strict=True))):
-            self._drop(batch[(lanes == lane) & (why == kind)], depot.dropped(lane, drops[kind]))
+        lanes = depot.lanes[batch.column("port")]
+        kinds, each = np.unique(np.stack([lanes, why]), axis=1, return_inverse=True)
+        numbers = [self.whys.number(depot.dropped(lane, drops[kind])) for lane, kind in kinds.T.tolist()]
+        self._lost.add(batch, np.array(numbers, np.int32)[each.reshape(-1)])
 
-    def _drop(self, batch: Batch, dropped: Dropped) -> None:
-        number = self.why_numbers.setdefault(dropped, len(self.whys))
-        if number == len(self.whys):
-            self.whys.append(dropped)
-        rows = batch.rows.copy()
-        rows["port"] = dropped.port
-        self._dropped.append((Batch(rows, batch.pins), np.full(len(rows), number, np.int32)))
-
-    def _fates(self) -> Fates:
-        """Hand out what the window brought."""
-        delivered = _in_order(self._delivered)
-        dropped = joined(batch for batch, _ in self._dropped)
-        why = np.concatenate([np.zeros(0, np.int32), *(numbers for _, numbers in self._dropped)])
-        self._delivered, self._dropped = [], []
+    def _fates(self, delivered: Batch, until: Instant) -> Fates:
+        """What comes before ``until``: all that was delivered, and the drops; later drops wait."""
+        dropped = joined(self._lost.batches)
+        why = np.concatenate(self._lost.whys) if self._lost.whys else np.zeros(0, np.int32)
+        self._lost = _Lost()
         if len(dropped):
+            ports = np.array([why.port for why in self.whys.known], np.int32)
+            dropped.rows["port"] = ports[why]
             order = order_of_rows(dropped.rows)
             dropped, why = dropped[order], why[order]
-            self.counters.count_drops(dropped.rows, self.whys, why)
-        return Fates(delivered, dropped, why, self.whys)
+            due = int(first_from(dropped.rows, until.time_ns, until.order))
+            self._lost.add(dropped[due:], why[due:])
+            dropped, why = dropped[:due], why[:due]
+            self.counters.count_drops(dropped.rows, why)
+        return Fates(delivered, dropped, why, self.whys.known, until)
 
 
-def _met(taken: npt.NDArray[np.int32]) -> list[int]:
-    """The numbers of the paths that were taken."""
-    found: list[int] = np.unique(taken).tolist()
-    return found
-
-
-def _copied(batch: Batch, taken: npt.NDArray[np.int32], number: int, ports: tuple[int, ...]) -> Batch:
-    """The frames of one path, a copy at each of its ports."""
-    frames = batch[taken == number]
-    if not ports:
-        return EMPTY
-    rows: Any = np.repeat(frames.rows, len(ports))
-    rows["port"] = np.tile(np.array(ports, np.int32), len(frames))
-    return Batch(rows, frames.pins)
+def _at(batch: Batch, port: int) -> Batch:
+    batch.rows["port"] = port
+    return batch
 
 
 def _in_order(batches: Sequence[Batch]) -> Batch:
-    """Several batches as one, in the order of everything."""
-    batch = joined(batches)
-    return Batch(sorted_rows(batch.rows), batch.pins)
+    """Several batches, each in order or nearly, as one in the order of everything."""
+    some = [Batch(sorted_rows(batch.rows), batch.pins) for batch in batches if len(batch)]
+    if not some:
+        return EMPTY
+    whole = some[0]
+    for batch in some[1:]:
+        pins = {id(pin): pin for pin in whole.pins + batch.pins}
+        whole = Batch(merged_rows(whole.rows, batch.rows), tuple(pins.values()))
+    return whole

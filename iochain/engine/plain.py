@@ -9,7 +9,8 @@ from attrs import define, field
 
 from iochain.batch import Batch
 from iochain.engine.path import Paths
-from iochain.engine.walk import Listener, Segment, Walker
+from iochain.engine.segments import Junction
+from iochain.engine.walk import Listener, Walker
 from iochain.frame import Frame
 from iochain.kernels import words as w
 from iochain.kernels.parse import parse
@@ -22,9 +23,10 @@ class Decider(Protocol):
     """What decides which path each frame takes: the one thing in which engines differ."""
 
     paths: Paths
+    listeners: dict[int, Listener]
 
-    def decide(self, batch: Batch, segments: "list[Segment]") -> npt.NDArray[np.int32]:
-        """The number of the path of each frame; ``segments`` gives the segment by port number."""
+    def decide(self, batch: Batch, junction: Junction) -> npt.NDArray[np.int32]:
+        """The number of the path of each frame from a junction on, in order; writes to tables are done on the way."""
 
 
 @define
@@ -32,11 +34,12 @@ class Plain:
     """Walks each frame. ``listeners`` hear every step of frames with their order numbers."""
 
     walker: Walker
-    paths: Paths = field(factory=Paths)
+    paths: Paths
     listeners: dict[int, Listener] = field(factory=dict)
 
-    def decide(self, batch: Batch, segments: "list[Segment]") -> npt.NDArray[np.int32]:
+    def decide(self, batch: Batch, junction: Junction) -> npt.NDArray[np.int32]:
         """The number of the path of each frame, in order; writes to tables are done after each frame."""
+        segments = junction.segments
         words = parse(batch.rows)
         flat = memoryview(words.reshape(-1))  # type: ignore[arg-type]
         ports, orders = batch.column("port").tolist(), batch.column("order").tolist()

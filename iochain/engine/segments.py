@@ -35,11 +35,20 @@ class Depot:
         return Dropped(_where(port, self.incoming), port.number, self.incoming, element.name, drop, decided)
 
 
+@frozen(eq=False)
+class Junction:
+    """The segments that frames of all ports pass at one moment: one look-up decides for all of them, in order."""
+
+    name: str
+    segments: tuple[Segment, ...]  # by port number
+
+
 @frozen
 class Half:
-    """All input chains of a lab, or all output chains: segments by port and depth, and the banks between depths."""
+    """All input chains of a lab, or all output chains: junctions by depth, and the banks between them."""
 
-    segments: tuple[tuple[Segment, ...], ...]  # by port number, by depth
+    junctions: tuple[Junction, ...]  # by depth; a port with fewer has its last segment again
+    final: Junction  # the last segment of each port
     last: npt.NDArray[np.int32]  # depth of the last segment, by port number
     depots: tuple[tuple[Depot, ...], ...]  # by depth
 
@@ -62,7 +71,13 @@ class _HalfMaking:
             self._add(port, self.wiring.chain(port.name, "input" if self.incoming else "output"))
         last = np.array([len(of_port) - 1 for of_port in self.segments], np.int32)
         depth = int(last.max(initial=0))
-        return Half(tuple(self.segments), last, tuple(self._depots(level) for level in range(depth)))
+        side = "input" if self.incoming else "output"
+        junctions = tuple(
+            Junction(f"{side} {level}", tuple(of_port[min(level, len(of_port) - 1)] for of_port in self.segments))
+            for level in range(depth + 1)
+        )
+        final = Junction(f"{side}, last", tuple(of_port[-1] for of_port in self.segments))
+        return Half(junctions, final, last, tuple(self._depots(level) for level in range(depth)))
 
     def _add(self, port: Port, chain: Chain) -> None:
         runs: list[list[Element]] = [[]]
@@ -95,10 +110,10 @@ def halves(wiring: Wiring, walker: Walker) -> tuple[Half, Half]:
     return _HalfMaking(wiring, walker, True).make(), _HalfMaking(wiring, walker, False).make()
 
 
-def entry_segment(chain: Chain, walker: Walker) -> Segment:
-    """The segment that tells frames of captures where they enter."""
+def entry_junction(chain: Chain, walker: Walker) -> Junction:
+    """Where frames of captures are told where they enter; they stand at port 0 there."""
     port = Port(chain.name, NOWHERE, 0, PortKind.CAPTURE, "", "")
-    return Segment(chain.name, port, walker.view(port), True, walker.bind(chain))
+    return Junction("entry", (Segment(chain.name, port, walker.view(port), True, walker.bind(chain)),))
 
 
 def _refuse_misplaced(wiring: Wiring) -> None:

@@ -1,13 +1,20 @@
-"""Which row comes before which: the order of everything is (time, source, serial, part, output port)."""
+"""Which row comes before which: the order of everything is (time, source, serial, part, output port).
 
-from typing import Any
+Rows come nearly in order always: a few runs, each sorted, or times that a batch stage moved a little. So sorting is a
+merge of runs, or a stable sort by time with its ties put right.
+"""
+
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
 from iochain.kernels.compiled import compiled
-from iochain.kernels.rows import ROWS
+from iochain.kernels.rows import ROW, ROWS
+
+_INDEX = types.Array(types.int64, 1, "C")
+_LONGEST_INSERTION: Final = 32
 
 
 def sorted_rows(rows: Any) -> Any:
@@ -17,15 +24,27 @@ def sorted_rows(rows: Any) -> Any:
     return rows[order_of_rows(rows)]
 
 
-def order_of_rows(rows: Any) -> npt.NDArray[np.intp]:
+def order_of_rows(rows: Any) -> npt.NDArray[np.int64]:
     """The indices that put rows in the order of (time, source and serial, part, port); equal rows stay as they are."""
-    return np.lexsort((rows["port"], rows["part"], rows["order"], rows["time_ns"]))
+    index = np.argsort(rows["time_ns"], kind="stable").astype(np.int64, copy=False)
+    if not settle_ties(rows, index):
+        return np.lexsort((rows["port"], rows["part"], rows["order"], rows["time_ns"])).astype(np.int64, copy=False)
+    return index
 
 
-@compiled(types.boolean(ROWS, types.int64, types.int64))
-def precedes(rows: Any, left: int, right: int) -> bool:
-    """Whether row ``left`` comes before row ``right``, or is its equal."""
-    a, b = rows[left], rows[right]
+def merged_rows(left: Any, right: Any) -> Any:
+    """Two sorted arrays of rows as one; of equal rows those on the left come first."""
+    if not len(left) or not len(right):
+        return right if not len(left) else left
+    rows = np.empty(len(left) + len(right), ROW)
+    merge(left, right, rows)
+    return rows
+
+
+@compiled(types.boolean(ROWS, types.int64, ROWS, types.int64))
+def precedes(left: Any, i: int, right: Any, j: int) -> bool:
+    """Whether row ``left[i]`` comes before row ``right[j]``, or is its equal."""
+    a, b = left[i], right[j]
     if a.time_ns != b.time_ns:
         return bool(a.time_ns < b.time_ns)
     if a.order != b.order:
@@ -38,9 +57,41 @@ def precedes(rows: Any, left: int, right: int) -> bool:
 @compiled(types.boolean(ROWS))
 def is_sorted(rows: Any) -> bool:
     """Whether the rows stand in the order of everything."""
-    for i in range(1, len(rows)):  # noqa: SIM110  (compiled)
-        if not precedes(rows, i - 1, i):
+    for i in range(1, len(rows)):
+        if rows[i].time_ns <= rows[i - 1].time_ns and not precedes(rows, i - 1, rows, i):
             return False
+    return True
+
+
+@compiled(types.void(ROWS, ROWS, ROWS))
+def merge(left: Any, right: Any, rows: Any) -> None:
+    """Fill ``rows`` with two sorted arrays, in order."""
+    i, j = 0, 0
+    for k in range(len(rows)):
+        if j == len(right) or (i < len(left) and precedes(left, i, right, j)):
+            rows[k] = left[i]
+            i += 1
+        else:
+            rows[k] = right[j]
+            j += 1
+
+
+@compiled(types.boolean(ROWS, _INDEX))
+def settle_ties(rows: Any, index: Any) -> bool:
+    """Put rows of equal time right by insertion, ``index`` being sorted by time; False if there are too many."""
+    first = 0
+    for i in range(1, len(index)):
+        if rows[index[i]].time_ns != rows[index[first]].time_ns:
+            first = i
+            continue
+        mine = index[i]
+        at = i
+        while at > first and not precedes(rows, index[at - 1], rows, mine):
+            if i - at > _LONGEST_INSERTION:
+                return False
+            index[at] = index[at - 1]
+            at -= 1
+        index[at] = mine
     return True
 
 

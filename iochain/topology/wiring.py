@@ -11,7 +11,7 @@ from typing import Literal
 import networkx as nx
 from attrs import define, evolve, field, frozen
 
-from iochain.chain import Chain, Element, From, Port, PortKind
+from iochain.chain import Chain, Element, From, Group, Port, PortKind
 from iochain.frame import Mac, Table
 from iochain.topology.chains import HostTables, client_chains, team_chain, uplink_chains
 from iochain.topology.effective import Policy, Settings
@@ -87,6 +87,11 @@ class Wiring:
         """The forwarding tables of a switch."""
         stage: Forwarding = self.graph.nodes[switch]["forwarding"]
         return stage
+
+    def members(self, switch: str, group: Group) -> tuple[int, ...]:
+        """The port numbers of a group of a switch, ascending."""
+        numbers = self.numbers
+        return tuple(sorted({numbers[name] for name in self.forwarding(switch).group(group)}))
 
     def team_chain(self, team: str) -> Chain:
         """The teaming stage of a team."""
