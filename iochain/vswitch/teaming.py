@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 from numba import types
+from numba.extending import register_jitable
 
 from iochain.chain import Drop, Port, Ports, Reason, Verdict
 from iochain.frame import Derived, Frame, Table
@@ -164,9 +165,9 @@ def source_mac_hash(words: Any, uplinks: int) -> int:
     return (words[w.SOURCE] & 0xFF) % uplinks  # type: ignore[no-any-return]
 
 
-@compiled(_SIGNATURE)
-def _xor_of_addresses(words: Any, _argument: int) -> int:
-    """The 32 bits that both forms of the IP hash reduce."""
+@register_jitable  # type: ignore[untyped-decorator]
+def _xor_of_addresses(words: Any) -> int:
+    """The 32 bits that both forms of the IP hash reduce; a Python function too, for the forms' Python forms."""
     present = words[w.PRESENT]
     if present >> w.NETWORK_OFFSET & 1 and words[w.NETWORK_OFFSET] == _UNTAGGED_NETWORK_OFFSET:
         if present >> w.IPV4_DESTINATION & 1:
@@ -181,10 +182,10 @@ def _xor_of_addresses(words: Any, _argument: int) -> int:
 @compiled(_SIGNATURE)
 def ip_hash_full(words: Any, uplinks: int) -> int:
     """The XOR of the 32-bit addresses, modulo the number of uplinks (KB 1007371)."""
-    return _xor_of_addresses(words, 0) % uplinks
+    return _xor_of_addresses(words) % uplinks  # type: ignore[no-any-return]
 
 
 @compiled(_SIGNATURE)
 def ip_hash_last_octet(words: Any, uplinks: int) -> int:
     """The XOR of the last octets, modulo the number of uplinks (vSphere Networking 7.0)."""
-    return (_xor_of_addresses(words, 0) & 0xFF) % uplinks
+    return (_xor_of_addresses(words) & 0xFF) % uplinks  # type: ignore[no-any-return]
