@@ -5,7 +5,7 @@ the frame went, and is noted so that the engine can tell frames apart by just th
 """
 
 import ipaddress
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, SupportsIndex, TypeVar, overload
 
 from attrs import field, frozen
@@ -14,8 +14,6 @@ from iochain.kernels import words as w
 from iochain.kernels.rows import NO_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from scapy.packet import Packet
 
 Words = Sequence[int]
@@ -197,14 +195,15 @@ class Table(Generic[Key, Answer]):
     """State that header stages consult: entries by key, and one answer for all keys that have none.
 
     A stage asks by :meth:`Frame.ask` and writes by :meth:`Frame.learn`; between frames the engine and control events
-    set entries directly. ``version`` grows with each change.
+    set entries directly. Each of ``watchers`` is told the table and the key of a change, after it.
     """
 
-    __slots__ = ("_entries", "default", "name", "version")
+    __slots__ = ("_entries", "default", "name", "watchers")
 
     def __init__(self, name: str, default: Answer, entries: dict[Key, Answer] | None = None) -> None:
-        self.name, self.default, self.version = name, default, 0
+        self.name, self.default = name, default
         self._entries: dict[Key, Answer] = dict(entries or {})
+        self.watchers: list[Callable[[Table[Key, Answer], Key], None]] = []
 
     def get(self, key: Key) -> Answer:
         """The answer for a key."""
@@ -216,7 +215,12 @@ class Table(Generic[Key, Answer]):
             self._entries.pop(key, None)
         else:
             self._entries[key] = answer
-        self.version += 1
+        for watcher in self.watchers:
+            watcher(self, key)
+
+    def depends_on(self, key: Key) -> tuple[Key, ...]:
+        """The entries that the answer for a key comes from."""
+        return (key,)
 
     def entries(self) -> dict[Key, Answer]:
         """All entries, a copy."""

@@ -14,7 +14,7 @@ from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting, joined, sourc
 from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWriter, Source, read_captures
 from iochain.chain import Port, PortKind
 from iochain.engine.counters import Counters, DropCount
-from iochain.engine.network import Fates, Network
+from iochain.engine.network import Engine, Fates, Network
 from iochain.engine.path import Dropped
 from iochain.engine.walk import Listener
 from iochain.hints import hints
@@ -45,6 +45,7 @@ class Options:
     output: str | None = None
     points: tuple[CapturePoint, ...] = DEFAULT_POINTS
     piece_bytes: int = 1 << 20
+    engine: Engine = field(default=Engine.PLAIN, converter=Engine)
 
 
 @frozen
@@ -178,7 +179,7 @@ class _Runner:
 
     def __attrs_post_init__(self) -> None:
         chain = entry_chain(self.wiring, self.names, self.options.at, self.options.captured_at)
-        self.network = Network.of(self.wiring, chain)
+        self.network = Network.of(self.wiring, chain, self.options.engine)
         for number, name in enumerate(self.captures):
             self.names.files.set(number, name)
 

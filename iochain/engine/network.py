@@ -5,6 +5,7 @@ holds past the window's end waits there, so neither the size of windows nor of p
 """
 
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from typing import Final
 
 import numpy as np
@@ -17,11 +18,20 @@ from iochain.engine.counters import IN, OUT, Counters
 from iochain.engine.following import follow
 from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
+from iochain.engine.remembered import Remembered
 from iochain.engine.segments import Depot, Half, Junction, entry_junction, halves
 from iochain.engine.walk import Listener, Walker
 from iochain.kernels.order import first_from, merged_rows, order_of_rows, sorted_rows
 from iochain.kernels.rows import NOWHERE
 from iochain.topology.wiring import Wiring
+
+
+class Engine(Enum):
+    """How it is decided where frames go: each walks through the stages, or only the first of those that are alike."""
+
+    PLAIN = "plain"
+    PATHS = "paths"
+
 
 LARGEST_FLOOD: Final = 1 << 18
 """Copies that are made before a window is cut: floods are expanded in pieces of about this many rows."""
@@ -48,6 +58,10 @@ class _Lost:
     batches: list[Batch] = field(factory=list)
     whys: list[npt.NDArray[np.int32]] = field(factory=list)
 
+    @property
+    def frames(self) -> int:
+        return sum(map(len, self.batches))
+
     def add(self, batch: Batch, why: npt.NDArray[np.int32]) -> None:
         if len(batch):
             self.batches.append(batch)
@@ -69,14 +83,15 @@ class Network:
     _lost: _Lost = field(factory=_Lost)
 
     @classmethod
-    def of(cls, wiring: Wiring, entry: Chain | None = None) -> "Network":
-        """A lab at its start, under the plain engine; ``entry`` tells frames of captures where they enter.
+    def of(cls, wiring: Wiring, entry: Chain | None = None, engine: Engine = Engine.PLAIN) -> "Network":
+        """A lab at its start; ``entry`` tells frames of captures where they enter.
 
         LabError if a batch stage stands where none can.
         """
         walker, whys = Walker.of(wiring), Whys()
         junction = None if entry is None else entry_junction(entry, walker)
-        decider = Plain(walker, Paths(whys, wiring.members))
+        make: type[Plain] | type[Remembered] = Plain if engine is Engine.PLAIN else Remembered
+        decider: Decider = make(walker, Paths(whys, wiring.members))
         return cls(wiring, *halves(wiring, walker), decider, whys, Counters.of(len(wiring.ports), whys), junction)
 
     def listen(self, order: int, listener: Listener) -> None:
@@ -133,7 +148,7 @@ class Network:
             self.counters.count_ports(delivered.rows, OUT)
             fates = self._fates(delivered, piece_until)
             if piece_until == until:
-                self.counters.check(self.held)
+                self.counters.check(self.held + self._lost.frames)
             yield fates
 
     # -- the halves

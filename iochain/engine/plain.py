@@ -1,7 +1,6 @@
 """The plain engine: every frame walks through the Python stages. It is the truth that faster ones are held against."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +10,9 @@ from iochain.batch import Batch
 from iochain.engine.path import Paths
 from iochain.engine.segments import Junction
 from iochain.engine.walk import Listener, Walker
-from iochain.frame import Frame
+from iochain.frame import Frame, Notes, Words
 from iochain.kernels import words as w
 from iochain.kernels.parse import parse
-
-if TYPE_CHECKING:
-    from scapy.packet import Packet
 
 
 class Decider(Protocol):
@@ -47,7 +43,7 @@ class Plain:
         notes, walk, number = self.walker.notes, self.walker.walk, self.paths.number
         for i in range(len(batch)):
             notes.clear()
-            frame = Frame(flat[i * w.COUNT : (i + 1) * w.COUNT], notes, _packet(batch, i))
+            frame = frame_of(flat[i * w.COUNT : (i + 1) * w.COUNT], notes, batch, i)
             listener = self.listeners.get(orders[i]) if self.listeners else None
             taken[i] = number(walk(segments[ports[i]], frame, listener))
             for table, key, answer in notes.writes:
@@ -55,10 +51,12 @@ class Plain:
         return taken
 
 
-def _packet(batch: Batch, index: int) -> "Callable[[], Packet]":
+def frame_of(words: Words, notes: Notes, batch: Batch, index: int) -> Frame:
+    """The frame that stages see of one row, with its words as they were parsed."""
+
     def packet() -> Any:
         from scapy.layers.l2 import Ether
 
         return Ether(batch.frame_bytes(index))
 
-    return packet
+    return Frame(words, notes, packet)

@@ -201,7 +201,6 @@ def _parse_ipv6(rest: int, at: int, end: int, words: Any) -> None:
 def _parse_types(rest: int, end: int, words: Any) -> None:
     """All behind the two addresses: ``end`` bytes at ``rest``, at least the two of the EtherType."""
     kind = load_be16(rest)
-    _put(words, w.ETHERTYPE, kind)
     if end >= 18:
         _put(words, w.WORD_AT_26, load_be32(rest + 14))
     if end >= 22:
@@ -231,12 +230,13 @@ def _parse_types(rest: int, end: int, words: Any) -> None:
 
 
 @compiled(types.void(ROWS, types.int64, _WORDS))
-def parse_row(rows: Any, index: int, words: Any) -> None:
-    """Fill ``words`` from row ``index``; words that the frame has not keep what they held, their bits are cleared."""
+def parse_link(rows: Any, index: int, words: Any) -> None:
+    """Fill ``words`` from row ``index`` as far as the first EtherType; the presence bits of all others are cleared."""
     row = rows[index]
     words[w.PRESENT] = 0
     _put(words, w.DESTINATION, load_mac(row.address))
     _put(words, w.SOURCE, load_mac(row.address + 6))
+    _put(words, w.ETHERTYPE, load_be16(row.address + row.skip))
     _put(words, w.LENGTH, row.length)
     _put(words, w.WIRE_LENGTH, row.wire_length)
     _put(words, w.ORIGIN, row.order >> SERIAL_BITS)
@@ -248,6 +248,13 @@ def parse_row(rows: Any, index: int, words: Any) -> None:
         _put(words, w.INTERFACE, row.interface)
     if row.mss != 0:
         _put(words, w.MSS, row.mss)
+
+
+@compiled(types.void(ROWS, types.int64, _WORDS))
+def parse_row(rows: Any, index: int, words: Any) -> None:
+    """Fill ``words`` from row ``index``; words that the frame has not keep what they held, their bits are cleared."""
+    parse_link(rows, index, words)
+    row = rows[index]
     _parse_types(row.address + row.skip, row.length - ADDRESS_BYTES, words)
 
 

@@ -79,3 +79,8 @@ NAMES: Final = tuple(
     )
 )
 """Name of each word, by its number."""
+
+LINK_WORDS: Final = frozenset(
+    (PRESENT, DESTINATION, SOURCE, TAG, ETHERTYPE, LENGTH, WIRE_LENGTH, ENTRY, INTERFACE, ORIGIN, MSS)
+)
+"""Words that are known without looking behind the first EtherType."""

@@ -22,6 +22,10 @@ class ByVlan(Table[tuple[int, int], tuple[str, ...]]):
         everywhere = self._entries.get((ALL_VLANS, key[1]), ())
         return own + everywhere if own and everywhere else own or everywhere
 
+    def depends_on(self, key: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """The entry of the key's own VLAN, and the one of all VLANs."""
+        return (key, (ALL_VLANS, key[1]))
+
     def add(self, vlan: int, mac: int, name: str) -> None:
         """One more name for a key."""
         self.set((vlan, mac), (*self._entries.get((vlan, mac), ()), name))
@@ -46,7 +50,7 @@ class Forwarding:
     macs: ByVlan = field(repr=False)
     members: ByVlan = field(repr=False)
     promiscuous: ByVlan = field(repr=False)
-    refused: Table[int, Refused | None] = field(repr=False)
+    refused: Table[tuple[int, int], Refused | None] = field(repr=False)
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
         vlan = frame.vlan
@@ -79,7 +83,8 @@ class Forwarding:
         watching = self._watching(frame, vlan)
         if found or watching:
             return Ports(found, watching)
-        refused = frame.ask(self.refused, frame.destination)
+        refused = frame.ask(self.refused, vlan, frame.destination)
+        refused = refused or frame.ask(self.refused, ALL_VLANS, frame.destination)
         if refused is not None:
             return Drop(Reason.MAC_CHANGES, f"at {refused.port}", refused.setting)
         return Drop(Reason.UNKNOWN_UNICAST)

@@ -1,0 +1,201 @@
+"""The look-up: from a frame to the path that frames like it took before, compiled.
+
+A key is the port, and of each word of the frame the bits that stages on the way read of any frame of the port's class;
+which those are, a *plan* says, a row of int64 for each class: how many words, how many derived fields, the presence
+bits, whether more than layer 2 is needed, then (word, mask) pairs, then (derived field, argument) pairs. A table has
+for each slot the path's number + 1 (0: empty, -1: forgotten), and the key.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from iochain.kernels import words as w
+from iochain.kernels.compiled import compiled
+from iochain.kernels.parse import parse_link, parse_row
+from iochain.kernels.rows import ROWS
+from iochain.portgroup.receive import hash_of_destination
+from iochain.uplink.nic import payload_is_longer
+from iochain.vswitch.teaming import ip_hash_full, ip_hash_last_octet, source_mac_hash
+
+WORDS, DERIVED, PRESENT, DEEP, PAIRS = range(5)
+"""Columns of a plan; pairs of (word, mask), then of (derived, argument), follow from PAIRS on."""
+
+EMPTY_SLOT, FORGOTTEN = 0, -1
+KEY: Final = 1
+"""Column of a table where the key begins."""
+_BLOCK: Final = 64
+
+DERIVED_FIELDS: Final = (payload_is_longer, source_mac_hash, ip_hash_full, ip_hash_last_octet, hash_of_destination)
+"""Derived fields that the look-up computes itself, by number; of others the words they read go into the key."""
+
+_I32 = types.Array(types.int32, 1, "C")
+_I64 = types.Array(types.int64, 1, "C")
+_TABLE = types.Array(types.int64, 2, "C")
+
+
+@intrinsic
+def _prefetch(typing_context: Any, address: Any) -> Any:
+    """Have the cache line at an address fetched; a hint, which changes nothing."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        )
+        at = builder.inttoptr(arguments[0], pointer)
+        builder.call(function, [at, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+@compiled(types.int64(types.int64, _I64, types.int64))
+def _derive(field: int, words: Any, argument: int) -> int:
+    """The value of a derived field by its number."""
+    if field == 0:
+        return payload_is_longer(words, argument)
+    if field == 1:
+        return source_mac_hash(words, argument)
+    if field == 2:
+        return ip_hash_full(words, argument)
+    if field == 3:
+        return ip_hash_last_octet(words, argument)
+    return hash_of_destination(words, argument)
+
+
+@compiled(types.int64(ROWS, types.int64, types.int64, _I64, _I64, _I64))
+def make_key(rows: Any, index: int, port: int, plan: Any, words: Any, key: Any) -> int:
+    """Fill ``key`` for a row by its class's plan; gives the hash."""
+    if plan[DEEP]:
+        parse_row(rows, index, words)
+    else:
+        parse_link(rows, index, words)
+    present = words[w.PRESENT]
+    key[0] = port
+    key[1] = present & plan[PRESENT]
+    filled = 2
+    at = PAIRS
+    for _ in range(plan[WORDS]):
+        word = plan[at]
+        key[filled] = words[word] & plan[at + 1] if present >> word & 1 else 0
+        filled += 1
+        at += 2
+    for _ in range(plan[DERIVED]):
+        key[filled] = _derive(plan[at], words, plan[at + 1])
+        filled += 1
+        at += 2
+    for unused in range(filled, len(key)):
+        key[unused] = 0
+    mixed = 0
+    for i in range(len(key)):
+        mixed = (mixed ^ key[i]) * -7046029254386353131
+        mixed ^= (mixed >> 32) & 0xFFFFFFFF
+    return mixed
+
+
+@compiled(types.int64(_I64, types.int64, _TABLE))
+def find(key: Any, mixed: int, table: Any) -> int:
+    """The slot of a key, or of the empty slot where it would go as -1 - slot."""
+    mask = len(table) - 1
+    slot = mixed & mask
+    while table[slot, 0] != EMPTY_SLOT:
+        same = True
+        for i in range(len(key)):
+            if table[slot, KEY + i] != key[i]:
+                same = False
+                break
+        if same:
+            return slot
+        slot = (slot + 1) & mask
+    return -1 - slot
+
+
+@compiled(types.int64(_I64, types.int64, _TABLE))
+def _known_path(key: Any, mixed: int, table: Any) -> int:
+    """The number of the path of a key, or -1."""
+    slot = find(key, mixed, table)
+    if slot < 0 or table[slot, 0] == FORGOTTEN:
+        return -1
+    return table[slot, 0] - 1  # type: ignore[no-any-return]
+
+
+@compiled(types.int64(ROWS, types.int64, types.int64, _I32, _TABLE, _TABLE, _TABLE, _TABLE, _I32))
+def look_up(
+    rows: Any, first: int, end: int, classes: Any, plans: Any, table: Any, older_plans: Any, older: Any, taken: Any
+) -> int:
+    """Fill ``taken`` with the paths of rows from ``first`` on; gives the index of the first unknown one, or ``end``.
+
+    What is not in the table is looked for in the older one, made before a mask grew, whose keys stay true. Keys are
+    made in blocks, so that the slots of a block are on their way from memory together.
+    """
+    words = np.zeros(w.COUNT, np.int64)
+    keys = np.empty((_BLOCK, table.shape[1] - KEY), np.int64)
+    mixed = np.empty(_BLOCK, np.int64)
+    older_key = np.empty(older.shape[1] - KEY, np.int64)
+    mask = len(table) - 1
+    start = table.ctypes.data
+    width = table.shape[1] * 8
+    for block in range(first, end, _BLOCK):
+        size = min(_BLOCK, end - block)
+        for j in range(size):
+            port = rows[block + j].port
+            mixed[j] = make_key(rows, block + j, port, plans[classes[port]], words, keys[j])
+            _prefetch(start + (mixed[j] & mask) * width)
+        for j in range(size):
+            path = _known_path(keys[j], mixed[j], table)
+            if path < 0 and len(older) > 1:
+                port = rows[block + j].port
+                old = make_key(rows, block + j, port, older_plans[classes[port]], words, older_key)
+                path = _known_path(older_key, old, older)
+            if path < 0:
+                return block + j
+            taken[block + j] = path
+    return end
+
+
+@compiled(types.int64(ROWS, types.int64, _I32, _TABLE, _TABLE, types.int64))
+def remember(rows: Any, index: int, classes: Any, plans: Any, table: Any, path: int) -> int:
+    """Put the path of a row into the table, which has room; gives the slot."""
+    words = np.zeros(w.COUNT, np.int64)
+    key = np.empty(table.shape[1] - KEY, np.int64)
+    port = rows[index].port
+    mixed = make_key(rows, index, port, plans[classes[port]], words, key)
+    slot = find(key, mixed, table)
+    if slot < 0:
+        slot = -1 - slot
+        table[slot, KEY:] = key
+    table[slot, 0] = path + 1
+    return slot
+
+
+@compiled(types.void(_TABLE, _I32, _TABLE, _I32))
+def move(table: Any, sets: Any, larger: Any, larger_sets: Any) -> None:
+    """Put everything that is remembered, with the number of what it depends on, into a larger table."""
+    mask = len(larger) - 1
+    for i in range(len(table)):
+        if table[i, 0] <= EMPTY_SLOT:
+            continue
+        mixed = 0
+        for j in range(KEY, table.shape[1]):
+            mixed = (mixed ^ table[i, j]) * -7046029254386353131
+            mixed ^= (mixed >> 32) & 0xFFFFFFFF
+        slot = mixed & mask
+        while larger[slot, 0] != EMPTY_SLOT:
+            slot = (slot + 1) & mask
+        larger[slot] = table[i]
+        larger_sets[slot] = sets[i]
+
+
+@compiled(types.int64(_TABLE, _I32, types.Array(types.boolean, 1, "C")))
+def forget(table: Any, sets: Any, changed: Any) -> int:
+    """Forget the paths of all keys that depend on a changed set; gives how many."""
+    count = 0
+    for i in range(len(table)):
+        if table[i, 0] > EMPTY_SLOT and changed[sets[i]]:
+            table[i, 0] = FORGOTTEN
+            count += 1
+    return count

@@ -1,0 +1,320 @@
+"""The engine of remembered paths: a frame walks only if none like it has, and all later ones are looked up, compiled.
+
+Frames are alike if they agree in all bits that stages on the way read; the bits are found by watching the walks. The
+idea is Open vSwitch's megaflow cache. A walk is not remembered if it wrote to a table, or if a stage looked at the
+whole packet; a change of a table forgets just the paths that asked for the changed entry.
+"""
+
+import time
+from collections.abc import Hashable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import define, field
+
+from iochain.batch import Batch
+from iochain.engine import lookup
+from iochain.engine.path import Paths
+from iochain.engine.plain import frame_of
+from iochain.engine.segments import Junction
+from iochain.engine.walk import Listener, Walker
+from iochain.frame import Derived, Notes, Table
+from iochain.kernels import words as w
+from iochain.kernels.parse import parse
+from iochain.portgroup.receive import hash_of_destination
+from iochain.uplink.nic import payload_is_longer
+from iochain.vswitch.teaming import source_mac_hash
+
+_FIRST_SLOTS: Final = 1 << 10
+_FULLEST: Final = 0.7
+MOST_KEYS: Final = 1 << 22
+"""Beyond so many keys at one junction all of them are forgotten, and learnt again as frames come."""
+_WORTH_KEEPING: Final = 1 << 10
+"""Fewer keys than these are forgotten when a mask grows; more are kept as the older table."""
+
+
+@define
+class Statistics:
+    """What remembering did: frames looked up, walks, keys in use and forgotten, and ways that cannot be remembered."""
+
+    frames: int = 0
+    walks: int = 0
+    walk_ns: int = 0
+    grown_masks: int = 0
+    forgotten: int = 0
+    limit_reached: int = 0
+    unrememberable: dict[str, int] = field(factory=dict)  # walks by the stage that made them so
+    unrememberable_ns: int = 0
+
+
+@define
+class Remembered:
+    """Looks frames up and walks the unknown ones. ``listeners`` hear every step of frames with their order numbers."""
+
+    walker: Walker
+    paths: Paths
+    most_keys: int = MOST_KEYS
+    listeners: dict[int, Listener] = field(factory=dict)
+    statistics: Statistics = field(factory=Statistics)
+    _memories: dict[int, "Memory"] = field(factory=dict)
+
+    @property
+    def keys(self) -> int:
+        """How many keys are remembered now."""
+        return sum(memory.keys for memory in self._memories.values())
+
+    def decide(self, batch: Batch, junction: Junction) -> npt.NDArray[np.int32]:
+        """The number of the path of each frame, in order; writes to tables are done after each frame that walks."""
+        memory = self._memories.get(id(junction))
+        if memory is None:
+            memory = self._memories[id(junction)] = Memory.of(junction, self.statistics)
+        taken = np.empty(len(batch), np.int32)
+        self.statistics.frames += len(batch)
+        first = 0
+        for end in (*self._listened(batch), len(batch)):
+            while (first := memory.look_up(batch, first, end, taken)) < end:
+                taken[first] = self._walk(batch, first, memory)
+                first += 1
+            if end < len(batch):
+                taken[end] = self._walk(batch, end, memory)
+                first = end + 1
+        return taken
+
+    def _listened(self, batch: Batch) -> list[int]:
+        """Indices of frames whose steps somebody wants to hear."""
+        if not self.listeners:
+            return []
+        orders = np.array(list(self.listeners), np.int64)
+        found: list[int] = np.flatnonzero(np.isin(batch.column("order"), orders)).tolist()
+        return found
+
+    def _walk(self, batch: Batch, index: int, memory: "Memory") -> int:
+        """Walk one frame, do what it wants written, and remember its path if that is possible."""
+        started = time.perf_counter_ns()
+        row = batch.rows[index : index + 1]
+        notes = self.walker.notes
+        notes.clear()
+        words = parse(row)[0].tolist()
+        listener = self.listeners.get(int(row["order"][0])) if self.listeners else None
+        segment = memory.junction.segments[int(row["port"][0])]
+        path = self.walker.walk(segment, frame_of(words, notes, batch, index), listener)
+        number = self.paths.number(path)
+        for table, key, answer in notes.writes:
+            table.set(key, answer)
+        statistics = self.statistics
+        if notes.whole:
+            statistics.unrememberable[path.stage] = statistics.unrememberable.get(path.stage, 0) + 1
+            statistics.unrememberable_ns += time.perf_counter_ns() - started
+        elif not notes.writes:
+            if memory.keys >= self.most_keys:
+                memory.forget_all()
+                statistics.limit_reached += 1
+            memory.remember(row, words, notes, number)
+        statistics.walks += 1
+        statistics.walk_ns += time.perf_counter_ns() - started
+        return number
+
+
+@define
+class Memory:
+    """What is remembered at one junction: masks by class of port, the table of keys, and the table before it."""
+
+    junction: Junction
+    statistics: Statistics
+    classes: npt.NDArray[np.int32]
+    masks: npt.NDArray[np.uint64]  # by class and word
+    derived: list[list[tuple[int, int]]]  # by class: numbers in lookup.DERIVED_FIELDS, with their arguments
+    plans: npt.NDArray[np.int64]
+    table: npt.NDArray[np.int64]
+    sets: npt.NDArray[np.int32]  # by slot: the set of entries that the path depends on
+    older_plans: npt.NDArray[np.int64]
+    older: npt.NDArray[np.int64]
+    older_sets: npt.NDArray[np.int32]
+    keys: int = 0
+    _set_numbers: dict[frozenset[tuple[int, Hashable]], int] = field(factory=dict)
+    _sets_of: dict[tuple[int, Hashable], list[int]] = field(factory=dict)
+    _watched: dict[int, Table[Any, Any]] = field(factory=dict)
+    _changed: set[int] = field(factory=set)
+
+    @classmethod
+    def of(cls, junction: Junction, statistics: Statistics) -> "Memory":
+        """Nothing remembered yet."""
+        classes = class_numbers(junction)
+        count = int(classes.max(initial=0)) + 1
+        plans, table, sets = _nothing(count)
+        return cls(
+            junction,
+            statistics,
+            classes,
+            np.zeros((count, w.COUNT), np.uint64),
+            [[] for _ in range(count)],
+            plans,
+            table,
+            sets,
+            *_nothing(count, slots=1),
+        )
+
+    def look_up(self, batch: Batch, first: int, end: int, taken: npt.NDArray[np.int32]) -> int:
+        """Fill in the paths of frames from ``first`` on; gives the index of the first unknown one, or ``end``."""
+        if self._changed:
+            self._forget_changed()
+        if first >= end:
+            return end
+        at: int = lookup.look_up(
+            batch.rows, first, end, self.classes, self.plans, self.table, self.older_plans, self.older, taken
+        )
+        return at
+
+    def remember(self, row: Any, words: Sequence[int], notes: Notes, path: int) -> None:
+        """Remember the path of the frame that has just walked."""
+        self._widen(int(self.classes[int(row["port"][0])]), words, notes)
+        if self.keys + 1 > _FULLEST * len(self.table):
+            self._enlarge()
+        slot = lookup.remember(row, 0, self.classes, self.plans, self.table, path)
+        self.sets[slot] = self._set_number(notes)
+        self.keys += 1
+
+    def forget_all(self) -> None:
+        """Forget every path; masks stay."""
+        self.statistics.forgotten += self.keys
+        self.table[:, 0] = lookup.EMPTY_SLOT
+        self._drop_older()
+        self.keys = 0
+
+    # -- masks
+
+    def _widen(self, number: int, words: Sequence[int], notes: Notes) -> None:
+        """Let the mask of a class take in what a walk read; new bits begin a new table."""
+        read = np.array([mask & (1 << 64) - 1 for mask in notes.masks], np.uint64)
+        derived = list(self.derived[number])
+        for asked in notes.asked:
+            if isinstance(asked.thing, Derived):
+                _take_in(asked.thing, words, read, derived)
+        mask = self.masks[number] | read
+        if derived == self.derived[number] and np.array_equal(mask, self.masks[number]):
+            return
+        self.statistics.grown_masks += 1
+        self.masks[number], self.derived[number] = mask, derived
+        if self.keys >= _WORTH_KEEPING:
+            self.older_plans, self.older, self.older_sets = self.plans, self.table, self.sets
+        else:
+            self._drop_older()
+        self._plan()
+        self.keys = 0
+
+    def _plan(self) -> None:
+        """Plans for the masks as they are, and an empty table for keys of that width."""
+        words = [np.flatnonzero(mask[1:]) + 1 for mask in self.masks]
+        width = max(2 + len(some) + len(more) for some, more in zip(words, self.derived, strict=True))
+        plans = np.zeros((len(words), lookup.PAIRS + 2 * width), np.int64)
+        for plan, some, more, mask in zip(plans, words, self.derived, self.masks.view(np.int64), strict=True):
+            pairs = [pair for word in some.tolist() for pair in (word, int(mask[word]))]
+            pairs += [number for pair in more for number in pair]
+            link_only = w.LINK_WORDS.issuperset(some.tolist()) and not _is_deep(int(mask[w.PRESENT]), more)
+            plan[: lookup.PAIRS] = len(some), len(more), mask[w.PRESENT], not link_only
+            plan[lookup.PAIRS : lookup.PAIRS + len(pairs)] = pairs
+        self.plans = plans
+        self.table = np.zeros((_FIRST_SLOTS, lookup.KEY + width), np.int64)
+        self.sets = np.zeros(_FIRST_SLOTS, np.int32)
+
+    def _enlarge(self) -> None:
+        larger = np.zeros((2 * len(self.table), self.table.shape[1]), np.int64)
+        sets = np.zeros(len(larger), np.int32)
+        lookup.move(self.table, self.sets, larger, sets)
+        self.table, self.sets = larger, sets
+        self.keys = int(np.count_nonzero(larger[:, 0]))
+
+    def _drop_older(self) -> None:
+        self.older_plans, self.older, self.older_sets = _nothing(len(self.plans), slots=1)
+
+    # -- what paths depend on
+
+    def _set_number(self, notes: Notes) -> int:
+        """The number of the set of table entries that a walk asked for."""
+        entries: set[tuple[int, Hashable]] = set()
+        for asked in notes.asked:
+            if isinstance(asked.thing, Table):
+                entries.update((id(asked.thing), key) for key in asked.thing.depends_on(asked.key))
+                if id(asked.thing) not in self._watched:
+                    self._watched[id(asked.thing)] = asked.thing
+                    asked.thing.watchers.append(self._table_changed)
+        asked_for = frozenset(entries)
+        number = self._set_numbers.get(asked_for)
+        if number is None:
+            number = self._set_numbers[asked_for] = len(self._set_numbers)
+            for entry in asked_for:
+                self._sets_of.setdefault(entry, []).append(number)
+        return number
+
+    def _table_changed(self, table: Table[Any, Any], key: Hashable) -> None:
+        self._changed.update(self._sets_of.get((id(table), key), ()))
+
+    def _forget_changed(self) -> None:
+        """Forget the paths that asked for entries that have changed since."""
+        changed = np.zeros(len(self._set_numbers), np.bool_)
+        changed[list(self._changed)] = True
+        self._changed.clear()
+        self.statistics.forgotten += int(lookup.forget(self.table, self.sets, changed))
+        self.statistics.forgotten += int(lookup.forget(self.older, self.older_sets, changed))
+
+
+def class_numbers(junction: Junction) -> npt.NDArray[np.int32]:
+    """The class of each port: ports whose segments have like stages at like places share one."""
+    numbers: dict[Hashable, int] = {}
+    found = []
+    for segment in junction.segments:
+        bound = (*segment.elements, *segment.switch_elements)
+        kind = (segment.port.kind, tuple((one.element.name, type(one.element.stage)) for one in bound))
+        found.append(numbers.setdefault(kind, len(numbers)))
+    return np.array(found, np.int32)
+
+
+def _take_in(
+    derived: Derived, words: Sequence[int], read: npt.NDArray[np.uint64], known: list[tuple[int, int]]
+) -> None:
+    """A derived field goes into the key; one that the look-up cannot compute by the words that it reads."""
+    if derived.function in lookup.DERIVED_FIELDS:
+        pair = (lookup.DERIVED_FIELDS.index(derived.function), derived.argument)
+        if pair not in known:
+            known.append(pair)
+        return
+    watched = _WatchedWords(words)
+    derived.of(watched)
+    for word in watched.read:
+        read[word] = ~np.uint64(0)
+
+
+class _WatchedWords(Sequence[int]):
+    """The words of a frame, and which of them were read."""
+
+    def __init__(self, words: Sequence[int]) -> None:
+        self.words = words
+        self.read: set[int] = set()
+
+    def __getitem__(self, index: Any) -> Any:
+        self.read.add(index)
+        return self.words[index]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+_LINK_DERIVED: Final = frozenset(
+    lookup.DERIVED_FIELDS.index(function) for function in (payload_is_longer, source_mac_hash, hash_of_destination)
+)
+
+
+def _is_deep(presence: int, derived: Sequence[tuple[int, int]]) -> bool:
+    """Whether presence bits or derived fields need more than layer 2."""
+    shallow = sum(1 << word for word in w.LINK_WORDS)
+    return bool(presence & ~shallow) or any(number not in _LINK_DERIVED for number, _ in derived)
+
+
+def _nothing(
+    classes: int, slots: int = _FIRST_SLOTS
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Plans without words and an empty table; a table of one slot is never looked into."""
+    width = 2
+    plans = np.zeros((classes, lookup.PAIRS + 2 * width), np.int64)
+    return plans, np.zeros((slots, lookup.KEY + width), np.int64), np.zeros(slots, np.int32)
