@@ -34,10 +34,10 @@ class Link:
 
 @frozen
 class ReceivedTag:
-    """A tag that came from the wire: 4095 is no VLAN."""
+    """A tag that came from the wire: 4095 is no VLAN; what the kernel keeps of others is as in :class:`SentTag`."""
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
-        return Drop(Reason.INVALID_TAG) if frame.vlan == ALL_VLANS else frame
+        return Drop(Reason.INVALID_TAG) if frame.vlan == ALL_VLANS else _kept(frame)
 
 
 @frozen
@@ -45,10 +45,16 @@ class SentTag:
     """The tag that the NIC puts in: none where VLAN and priority are both zero, and never with the DEI bit."""
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
-        if frame.tci is None:
-            return frame
-        tci = int(frame.tci) & ~DEI_BIT
-        return frame.with_tci(tci) if tci else frame.untagged()
+        return _kept(frame)
+
+
+def _kept(frame: Frame) -> Frame:
+    """The frame with the tag that VLAN and priority make, which is none if both are zero."""
+    tci = frame.tci
+    if tci is None or (frame.vlan != 0 and not tci & DEI_BIT):
+        return frame
+    kept = int(tci) & ~DEI_BIT
+    return frame.with_tci(kept) if kept else frame.untagged()
 
 
 @frozen
