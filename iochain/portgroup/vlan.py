@@ -31,9 +31,11 @@ class NoVlan:
     guest_tag_passes: bool = False
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
-        if frame.vlan in (None, 0) or self.guest_tag_passes:
+        if frame.vlan in (None, 0):
             return frame
-        return Drop(Reason.VLAN_MISMATCH, "the guest tagged the frame itself")
+        if not self.guest_tag_passes:
+            return Drop(Reason.VLAN_MISMATCH, "the guest tagged the frame itself")
+        return Drop(Reason.INVALID_TAG) if frame.vlan == ALL_VLANS else frame
 
 
 @frozen
