@@ -38,7 +38,7 @@ class PromiscuousScope:
     owners: Table[tuple[int, int], tuple[str, ...]]
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
-        if frame.destination.is_group or frame.destination == port.effective_mac:
+        if frame.destination.is_group:
             return frame
         if frame.entry is not None and frame.ask(self.portgroups, frame.entry) == port.portgroup:
             return frame

@@ -156,15 +156,14 @@ class _Client:
         elements = []
         if not self.port.promiscuous or self.settings.advanced(host, FWD_CHECK_PROMISC).value == 1:
             elements.append(self._reverse_path(own, teaming))
+        scope = self.settings.option("promiscuous_scope")
+        if self.port.promiscuous and scope.value is ScopeOption.PORTGROUP:  # asks for the VLAN, so before it comes off
+            narrowed = PromiscuousScope(self.tables.portgroups, self.tables.owners)
+            elements.append(Element("promiscuous scope", narrowed, because=scope))
         if policy.vlan.value != ALL_VLANS:
             stage = VlanMember(policy.vlan.value)
             elements.append(Element("vlan", stage, {"vlan": policy.vlan}, policy.vlan))
-        if self.port.promiscuous:
-            scope = self.settings.option("promiscuous_scope")
-            if scope.value is ScopeOption.PORTGROUP:
-                narrowed = PromiscuousScope(self.tables.portgroups, self.tables.owners)
-                elements.append(Element("promiscuous scope", narrowed, because=scope))
-        else:
+        if not self.port.promiscuous:
             elements.append(self._receive_filter())
         return elements
 
