@@ -274,6 +274,6 @@ class _SwitchWiring:
             forwarding.macs.add(vlan, mac, port.name)
             self.tables.owners.add(vlan, mac, port.portgroup or "")
         else:
-            forwarding.refused.set(mac, Refused(port.name, team.policy.mac_changes))
+            forwarding.refused.set((vlan, mac), Refused(port.name, team.policy.mac_changes))
         if port.promiscuous:
             forwarding.promiscuous.add(vlan, 0, port.name)
