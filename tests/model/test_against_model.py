@@ -1,0 +1,78 @@
+"""Random labs and frames: iochain and the slow model agree on every copy, byte for byte, and on every drop.
+
+The number of labs is 200, or what the environment variable IOCHAIN_EXAMPLES says. The last tests show that the labs
+were worth it: many frames arrive, and every reason for a drop occurs.
+"""
+
+import os
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from labs_and_frames import as_iochain, frames, labs
+from slow_model import Ending, Lab, Outcome, outcome
+
+import iochain
+from iochain.batch import batch_of
+from iochain.chain import Reason
+from iochain.engine.network import Network
+from iochain.replay import fates_of
+
+EXAMPLES = int(os.environ.get("IOCHAIN_EXAMPLES", "200"))
+FRAMES = 24
+LEAST_DROPS = 20
+LEAST_DELIVERED = 0.3
+ON_TIME_OR_OWN = {Reason.SHAPER, Reason.TRANSMIT_QUEUE, Reason.STAGE}
+
+met: Counter[str] = Counter()
+"""Frames, frames that were delivered somewhere, and drops by the name of their reason, over the whole run."""
+
+
+def replayed(lab: iochain.Lab, sent: list[tuple[str, bytes]]) -> list[Outcome]:
+    """What iochain makes of these frames, all in one window; a copy that comes twice is an error here already."""
+    network = Network.of(lab.wiring)
+    batch = batch_of([(frame, number * 1_000_000) for number, (_, frame) in enumerate(sent)], first_serial=0)
+    batch.rows["port"] = [lab.wiring.port(port).number for port, _ in sent]
+    outcomes: dict[int, Outcome] = defaultdict(Outcome)
+    for fate in fates_of(lab.wiring, network.run(batch)):
+        here = outcomes[fate.frame]
+        if fate.dropped is None:
+            assert (fate.port, fate.data) not in here.delivered
+            here.delivered.add((fate.port, fate.data))
+        else:
+            ending = Ending(fate.port, "in" if fate.dropped.incoming else "out", fate.dropped.drop.reason.name)
+            assert ending not in here.dropped
+            here.dropped.add(ending)
+    return [outcomes[number] for number in range(len(sent))]
+
+
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.data())
+def test_every_copy_and_every_drop_is_the_models(data: st.DataObject) -> None:
+    lab: Lab = data.draw(labs(), "lab")
+    sent: list[tuple[str, bytes]] = data.draw(st.lists(frames(lab), min_size=FRAMES, max_size=FRAMES), "frames")
+    for (port, frame), found in zip(sent, replayed(as_iochain(lab), sent), strict=True):
+        expected = outcome(lab, port, frame)
+        met.update(["frame", *(["delivered"] if expected.delivered else [])])
+        met.update(drop.reason for drop in expected.dropped)
+        assert (found.delivered, found.dropped) == (expected.delivered, expected.dropped), (port, frame.hex())
+
+
+def test_many_frames_were_delivered() -> None:
+    if not met:
+        pytest.skip("the comparison did not run here")
+    assert met["delivered"] >= LEAST_DELIVERED * met["frame"]
+
+
+@pytest.mark.parametrize("reason", [reason.name for reason in Reason if reason not in ON_TIME_OR_OWN])
+def test_the_run_met_every_reason(reason: str) -> None:
+    if not met:
+        pytest.skip("the comparison did not run here")
+    assert met[reason] >= LEAST_DROPS
