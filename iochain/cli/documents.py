@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from iochain.capture import CutShort, Damage, Source
 from iochain.chain import From, Port, PortKind, Reason, plain
+from iochain.cli.mistakes import mistake_document
 from iochain.cli.options import OpenedLab
 from iochain.engine.counters import BYTES, FRAMES, IN, OUT, DropCount
 from iochain.engine.explanation import Step
 from iochain.engine.path import Dropped
-from iochain.topology.mistakes import Mistake
 from iochain.version import __version__
 
 if TYPE_CHECKING:
@@ -78,17 +78,6 @@ def heading(command: str, opened: OpenedLab) -> Document:
         "lab": opened.lab.name,
         "inferred": inferred,
         "warnings": [mistake_document(warning) for warning in opened.lab.warnings],
-    }
-
-
-def mistake_document(mistake: Mistake) -> Document:
-    """A mistake in a lab, or a warning."""
-    place = mistake.place
-    return {
-        "source": None if place is None else place.source,
-        "line": None if place is None else place.line,
-        "key": mistake.key,
-        "message": mistake.message,
     }
 
 

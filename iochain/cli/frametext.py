@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from unittest.mock import patch
 
 from attrs import frozen
@@ -108,7 +108,7 @@ def _from_layers(text: str) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes in strings
             tree = ast.parse(flat, mode="eval").body
-        with patch.object(socket, "getaddrinfo", _no_name):
+        with patch.object(socket, "getaddrinfo", _no_names):
             return _built(_Reader(flat).packet(tree), flat)
     except SyntaxError as wrong:
         column = None if not flat else max((wrong.offset or 1) - 1, 0)
@@ -121,9 +121,15 @@ def _from_layers(text: str) -> bytes:
         raise FrameTextError(f"this is no frame: {wrong}") from None
 
 
-def _no_name(name: Any, *_: object) -> NoReturn:
+_LOOK_UP: Final = socket.getaddrinfo
+
+
+def _no_names(name: Any, port: Any, family: int = 0, *_: object) -> Any:
     """Stands where Scapy looks names up in the network: a text that is no address shall say so, not ask around."""
-    raise ValueError(f"{shown(name)} is no address; names are not looked up")
+    try:
+        return _LOOK_UP(name, port, family, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        raise ValueError(f"{shown(name)} is no address; names are not looked up") from None
 
 
 def _syntax(wrong: SyntaxError) -> str:
@@ -142,7 +148,8 @@ def _built(packet: Any, text: str) -> bytes:
 
 
 def _said(wrong: BaseException) -> str:
-    return one_line(str(wrong) or type(wrong).__name__)[:300]
+    text = str(wrong).partition("\nTo inject")[0]  # Scapy's advice is for its own users
+    return one_line(text.replace("\n", " ") or type(wrong).__name__)[:300]
 
 
 @frozen
@@ -201,13 +208,13 @@ class _Reader:
         value = self._value(node)
         if isinstance(value, (list, tuple)) and not field.islist:
             raise self._fault(node, f"{field.name} takes one value, not several: one frame is built")
-        check = _ADDRESSES.get(_address_kind(field, layer))
-        if check is None or not isinstance(value, str):
+        kind = _address_kind(field, layer)
+        if not kind or not isinstance(value, str):
             return value
         try:
-            return str(check(value))
-        except ValueError as wrong:
-            raise self._fault(node, _said(wrong)) from None
+            return str(_ADDRESSES[kind](value))
+        except ValueError:
+            raise self._fault(node, f"{shown(value)} is no {kind} address; names are not looked up") from None
 
     def _value(self, node: ast.expr) -> Any:
         """A plain value: a literal, or a list of them. Layers may stand in fields (as in DNS)."""
@@ -271,8 +278,8 @@ def _kind(node: ast.AST) -> str:
     )
 
 
-_ARP_FIELDS: Final = {"hwsrc": "mac", "hwdst": "mac", "psrc": "ipv4", "pdst": "ipv4"}
-_ADDRESSES: Final[Mapping[str, Any]] = {"mac": mac, "ipv4": IPv4Address, "ipv6": IPv6Address}
+_ARP_FIELDS: Final = {"hwsrc": "MAC", "hwdst": "MAC", "psrc": "IPv4", "pdst": "IPv4"}
+_ADDRESSES: Final[Mapping[str, Any]] = {"MAC": mac, "IPv4": IPv4Address, "IPv6": IPv6Address}
 
 
 def _address_kind(field: Any, layer: str) -> str:
@@ -280,7 +287,7 @@ def _address_kind(field: Any, layer: str) -> str:
     if layer == "ARP":
         return _ARP_FIELDS.get(field.name, "")
     names = {cls.__name__ for cls in type(getattr(field, "fld", field)).__mro__}
-    kinds = {"MACField": "mac", "IPField": "ipv4", "IP6Field": "ipv6"}
+    kinds = {"MACField": "MAC", "IPField": "IPv4", "IP6Field": "IPv6"}
     return next((kind for name, kind in kinds.items() if name in names), "")
 
 

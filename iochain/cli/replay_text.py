@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from iochain.cli.documents import ADDRESS_KINDS, Document
+from iochain.cli.mistakes import place_text
 from iochain.cli.text import counted, notes, table, title
 from iochain.topology.units import format_time
 
@@ -132,12 +133,6 @@ def _notes(document: Document) -> Iterator[str]:
     if document["output"]:
         where = "standard output" if document["output"]["path"] == "-" else document["output"]["path"]
         yield f"{counted(document['output']['frames'], 'frame')} written to {where}"
-
-
-def place_text(mistake: Mapping[str, Any]) -> str:
-    """Line and key of a mistake or warning."""
-    line = "" if mistake["line"] is None else f"line {mistake['line']}  "
-    return f"{line}{mistake['key']}: " if mistake["key"] else line
 
 
 def _capture_notes(capture: Document) -> Iterator[str]:
