@@ -123,14 +123,13 @@ class Walker:
                 verdict = bound.call(frame, segment.view)
             except Exception as error:
                 raise StageError(_fault(bound, where, frame, f"raised {type(error).__name__}: {error}")) from error
+            if not isinstance(verdict, (Frame, Drop, Ports)):
+                raise StageError(_fault(bound, where, frame, f"returned {verdict!r}, which is no verdict"))
             if listener is not None:
                 listener.step(where, bound.element, frame, verdict, notes.asked[first:])
-            if isinstance(verdict, Frame):
-                frame = verdict
-            elif isinstance(verdict, (Drop, Ports)):
+            if not isinstance(verdict, Frame):
                 return _Ended(verdict, frame, where, bound.element, first, notes)
-            else:
-                raise StageError(_fault(bound, where, frame, f"returned {verdict!r}, which is no verdict"))
+            frame = verdict
         return _Ended(None, frame, where, None, 0, notes)
 
     def _spread(self, segment: Segment, end: "_Ended", chosen: Ports, tag: int, listener: Listener | None) -> Path:
