@@ -46,7 +46,7 @@ def picture(wiring: Wiring) -> Picture:
     hosts = outline(wiring)
     switches = [switch for host in hosts for switch in host.switches]
     vlans = sorted({group.vlan for switch in switches for group in switch.groups})
-    columns = _Columns(_group_width(switches), _uplink_width(switches))
+    columns = _Columns(_group_width(switches), _switch_width(switches), _uplink_width(switches))
     sheet = _Sheet(Picture(title_of(hosts), description_of(hosts)), columns, _colours(vlans))
     _place(hosts, sheet)
     return sheet.picture
@@ -63,7 +63,7 @@ _UP, _DOWN = "#1a6b43", "#a8231b"
 _LARGE, _SIZE, _SMALL, _TINY = 15, 13, 11, 10
 _ROW, _HEAD, _LINE, _CHIP, _PAD, _GAP, _MARGIN = 20, 26, 16, 16, 10, 14, 20
 _NARROW, _WIDE = 280, 440
-_BAR, _TEAM = 120, 200
+_BAR, _WIDE_BAR, _TEAM = 120, 220, 216
 _STUB, _SPREAD = 40, 90
 """Room for lines: from ports to a switch and from it to its teams, and from these to uplinks."""
 _DIRECTION, _ARRIVAL = 42, 14
@@ -77,6 +77,7 @@ class _Columns:
     """How wide the columns of a host are, alike in all hosts."""
 
     group: float
+    switch: float
     uplink: float
 
     @property
@@ -86,7 +87,7 @@ class _Columns:
 
     @property
     def team(self) -> float:
-        return self.bar + _BAR + _STUB
+        return self.bar + self.switch + _STUB
 
     @property
     def ends(self) -> float:
@@ -110,6 +111,11 @@ def _group_width(switches: Iterable[SwitchOutline]) -> float:
             ]
             width = max(width, *rows, head) if rows else max(width, head)
     return ceil(min(width + 2 * _PAD + _GAP, _WIDE))
+
+
+def _switch_width(switches: Iterable[SwitchOutline]) -> float:
+    names = [text_width(switch.name, _SIZE, True) + 2 * _PAD for switch in switches]
+    return ceil(min(max([_BAR, *names]), _WIDE_BAR))
 
 
 def _uplink_width(switches: Iterable[SwitchOutline]) -> float:
@@ -193,7 +199,7 @@ class _Sheet:
         for number, (use, top) in enumerate(zip(switch.uses, teams, strict=True)):
             self._team(use, x, top + _ARRIVAL, arrivals, _ARRIVAL + number % 4 * 7)
         height = max(bar, groups, uses, nics)
-        self.picture.boxes.insert(under, Box(x + columns.bar, y, _BAR, height, _SWITCH_FILL, _EDGE))
+        self.picture.boxes.insert(under, Box(x + columns.bar, y, columns.switch, height, _SWITCH_FILL, _EDGE))
         return height
 
     def group(self, group: Group, x: float, y: float) -> float:
@@ -246,7 +252,7 @@ class _Sheet:
         return tops, height
 
     def _bar(self, switch: SwitchOutline, x: float, y: float) -> float:
-        room = _BAR - 2 * _PAD
+        room = self.columns.switch - 2 * _PAD
         self.picture.label(switch.name, x + _PAD, y + 18, room, size=_SIZE, bold=True)
         self.picture.label(f"MTU {switch.mtu}", x + _PAD, y + 36, room, size=_SMALL)
         return 46 + self._chips(switch.stages, x + _PAD, y + 46, room) + 4
@@ -303,7 +309,7 @@ class _Sheet:
     def _team(self, use: Use, x: float, y: float, tops: Mapping[str, float], arrival: float) -> None:
         """Lines from the switch to a team, and from it to its active and standby uplinks."""
         colour, columns = self._colour_of(use), self.columns
-        self.picture.lines.append(Line(x + columns.bar + _BAR, y, x + columns.team, y, colour))
+        self.picture.lines.append(Line(x + columns.bar + columns.switch, y, x + columns.team, y, colour))
         for names, dashed in ((use.active, False), (use.standby, True)):
             for name in names:
                 if name in tops:

@@ -3,7 +3,6 @@
 Text is measured by the widths of DejaVu Sans, which is wider than nearly all other sans-serif fonts, rounded up.
 """
 
-import unicodedata
 from bisect import bisect_right
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -13,16 +12,16 @@ from attrs import define, field, frozen
 FONTS: Final = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
 INK, MUTED, PAPER = "#1c2430", "#5b6675", "#ffffff"
 _WIDTHS: Final = (
-    (0.30, "ijlI'"),
-    (0.35, " .,:;|!/\\J"),
-    (0.42, "()[]-frt"),
+    (0.30, "ijl'"),
+    (0.35, " .,:;|/\\IJ"),
+    (0.43, "()[]-!frt"),
     (0.54, '_*?s"z`'),
     (0.64, "$abcdeghknopquvxy0123456789{}LFE"),
     (0.85, "w#&+<=>~^GOQMNDHK"),
     (1.02, "mWMm%@…→"),
 )
 _WIDTH_OF: Final = {letter: width for width, letters in _WIDTHS for letter in letters}
-_CAPITAL, _OTHER, _WIDE, _BOLD = 0.76, 0.90, 1.10, 1.12
+_CAPITAL, _OTHER, _BOLD = 0.76, 1.10, 1.15
 _ABOVE, _BELOW = 0.95, 0.27
 """How far letters reach above and below their line, as parts of the size."""
 
@@ -48,8 +47,6 @@ def _shortened(text: str, kept: int) -> str:
 def _letter_width(letter: str) -> float:
     if letter in _WIDTH_OF:
         return _WIDTH_OF[letter]
-    if unicodedata.east_asian_width(letter) in "WF":
-        return _WIDE
     return _CAPITAL if letter.isascii() else _OTHER
 
 

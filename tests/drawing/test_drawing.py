@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from iochain import Lab
 from iochain.chain import Verdict
 from iochain.frame import Frame
-from iochain.topology.drawing import draw, picture
+from iochain.topology.drawing import TEAMING, draw, picture
 from iochain.topology.outline import MOST_ALIKE
 from iochain.topology.picture import Label, Picture, fitted, text_width
 
@@ -167,6 +167,15 @@ def test_uplinks_say_their_link_and_how_teams_use_them() -> None:
     drawing = picture(large().wiring)
     assert {"active: vmnic0", "standby: vmnic1", "up · 10 Gbit/s"} <= shown(drawing)
     assert sum(line.dashed for line in drawing.lines) == 12  # one standby uplink for each of 3 × 2 × 2 port groups
+
+
+def test_what_teams_do_is_not_cut_short() -> None:
+    for kind, words in TEAMING.items():
+        lab = Lab()
+        lab.host("esx1").vswitch("vSwitch0", uplinks=["vmnic0"], teaming={"load_balancing": kind.value}).portgroup(
+            "Prod"
+        )
+        assert f"teaming {words}" in {label.text for label in picture(lab.wiring).labels}
 
 
 def test_a_change_of_the_link_is_drawn() -> None:
