@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 
 from iochain.batch import Instant, Rows
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import copy, load_le64
 from iochain.kernels.rows import NOWHERE, ROW, ROWS
 
@@ -35,7 +35,7 @@ def count_until(rows: Rows, last: Instant) -> int:
     return first + int(np.searchsorted(rows["order"][first:same], last.order, "right"))
 
 
-@compiled(types.boolean(types.int64, types.int64))
+@part
 def comes_before(left: int, right: int) -> bool:
     """Whether the row at address ``left`` comes before the one at ``right``."""
     left_time, right_time = load_le64(left + _TIME_AT), load_le64(right + _TIME_AT)
@@ -44,7 +44,7 @@ def comes_before(left: int, right: int) -> bool:
     return bool(load_le64(left + _ORDER_AT) < load_le64(right + _ORDER_AT))
 
 
-@compiled(types.void(_NUMBERS, _NUMBERS, types.int64, types.int64))
+@part
 def sift_down(heap: Any, nexts: Any, at: int, size: int) -> None:
     """Let the part at ``at`` sink to its place in a heap of parts, the one with the first row on top."""
     sinking = heap[at]

@@ -9,7 +9,7 @@ import numpy as np
 from numba import from_dtype, types
 
 from iochain.capture.formats import ENHANCED_PACKET_BLOCK, PACKET_BYTES, PCAP_RECORD_BYTES
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import copy, load_le32, load_le64, store_be16, store_le32, store_le64, store_u8
 from iochain.kernels.rows import ADDRESS_BYTES, NO_TAG, ROWS, TAG_BYTES
 
@@ -26,7 +26,7 @@ _END_BYTES: Final = 4
 _MAX_SECONDS: Final = 2**32 - 1
 
 
-@compiled(types.void(types.int64, ROWS.dtype), inline="always")
+@part
 def store_frame(target: int, row: Any) -> None:
     """Put the bytes of a row to ``target``, where there is room for all of them."""
     source = row.address
@@ -43,7 +43,7 @@ def store_frame(target: int, row: Any) -> None:
         store_u8(at, 0)
 
 
-@compiled(types.int64(ROWS.dtype), inline="always")
+@part
 def beside(row: Any) -> int:
     """How many bytes a frame has beside those that ``length`` counts: its tag and its padding."""
     return int(row.pad + (TAG_BYTES if row.tag != NO_TAG else 0))

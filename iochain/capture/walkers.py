@@ -27,7 +27,7 @@ from iochain.capture.formats import (
     SIMPLE_PACKET_BYTES,
     SWAPPED_ORDER_MAGIC,
 )
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import load_be32, load_le32
 from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, MAX_TIME_NS, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 
@@ -127,13 +127,13 @@ _TRAILER, _BLOCK_TOO_SHORT, _NO_INTERFACE, _FRAME_BEYOND_BLOCK = (int(flaw) for 
 _GOES_ON: Final = -1
 
 
-@compiled(types.int64(types.int64, types.int64), inline="always")
+@part
 def load32(address: int, swapped: int) -> int:
     """Four bytes in the order of the file."""
     return int(load_be32(address)) if swapped else int(load_le32(address))
 
 
-@compiled(types.int64(types.int64, _INTERFACE), inline="always")
+@part
 def time_in_ns(stamp: int, interface: Any) -> int:
     """The time of a stamp (64 bits without sign) in units of an interface; UNFIT_TIME before 1970 or after 2262."""
     if 0 <= stamp <= interface.quick_limit:
@@ -165,9 +165,7 @@ def time_in_ns(stamp: int, interface: Any) -> int:
     return int(np.int64(since_1970) * 10**9 + np.int64(nanoseconds))
 
 
-@compiled(
-    types.int64(_WALK, ROWS.dtype, _INTERFACE, types.int64, types.int64, types.int64, types.int64), inline="always"
-)
+@part
 def accept(walk: Any, row: Any, interface: Any, address: int, time_ns: int, length: int, wire_length: int) -> int:
     """Count one frame whose bytes are all there, and write its row unless it is passed over or too early.
 
@@ -240,7 +238,7 @@ def walk_pcap(walks: Any, rows: Any, interfaces: Any) -> int:
     return _FULL
 
 
-@compiled(types.int64(_WALK))
+@part
 def end_skipped(walk: Any) -> int:
     """Check the second length of a block that was skipped, so that a damaged one is not followed into nowhere."""
     if walk.end - walk.position < 4:
@@ -254,7 +252,7 @@ def end_skipped(walk: Any) -> int:
     return _GOES_ON
 
 
-@compiled(types.int64(_WALK), inline="always")
+@part
 def whole_block(walk: Any) -> int:
     """Check the block at ``position``: that it is all there if it must be read, and that its lengths make sense."""
     there = walk.end - walk.position
@@ -298,7 +296,7 @@ def whole_block(walk: Any) -> int:
     return _GOES_ON
 
 
-@compiled(types.int64(_WALK, ROWS.dtype, _INTERFACE, types.int64), inline="always")
+@part
 def accept_packet(walk: Any, row: Any, interface: Any, total: int) -> int:
     """Accept the frame of an enhanced packet block, or of the old packet block, which is alike."""
     swapped = walk.swapped
@@ -312,7 +310,7 @@ def accept_packet(walk: Any, row: Any, interface: Any, total: int) -> int:
     return accept(walk, row, interface, block + 28, time_in_ns(stamp, interface), length, wire_length)
 
 
-@compiled(types.int64(_WALK, ROWS.dtype, _INTERFACE, types.int64))
+@part
 def accept_simple(walk: Any, row: Any, interface: Any, total: int) -> int:
     """Accept the frame of a simple packet block, at the time of the frame before it."""
     block = walk.memory + walk.position
@@ -326,7 +324,7 @@ def accept_simple(walk: Any, row: Any, interface: Any, total: int) -> int:
     return accept(walk, row, interface, block + BLOCK_BYTES, walk.latest_ns, length, wire_length)
 
 
-@compiled(types.int64(_WALK, types.int64), inline="always")
+@part
 def interface_of(walk: Any, kind: int) -> int:
     """The interface of a frame by its number in the section: 16 bits in the old packet block, else the first."""
     if kind == SIMPLE_PACKET_BLOCK:

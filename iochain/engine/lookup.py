@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from iochain.kernels import words as w
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import parse_link, parse_row
 from iochain.kernels.rows import ROWS
 from iochain.portgroup.receive import hash_of_destination
@@ -53,7 +53,7 @@ def _prefetch(typing_context: Any, address: Any) -> Any:
     return types.void(types.int64), generate
 
 
-@compiled(types.int64(types.int64, _I64, types.int64))
+@part
 def _derive(field: int, words: Any, argument: int) -> int:
     """The value of a derived field by its number."""
     if field == 0:
@@ -67,7 +67,7 @@ def _derive(field: int, words: Any, argument: int) -> int:
     return hash_of_destination(words, argument)
 
 
-@compiled(types.int64(ROWS, types.int64, types.int64, _I64, _I64, _I64))
+@part
 def make_key(rows: Any, index: int, port: int, plan: Any, words: Any, key: Any) -> int:
     """Fill ``key`` for a row by its class's plan; gives the hash."""
     if plan[DEEP]:
@@ -97,7 +97,7 @@ def make_key(rows: Any, index: int, port: int, plan: Any, words: Any, key: Any) 
     return mixed
 
 
-@compiled(types.int64(_I64, types.int64, _TABLE))
+@part
 def find(key: Any, mixed: int, table: Any) -> int:
     """The slot of a key, or of the empty slot where it would go as -1 - slot."""
     mask = len(table) - 1
@@ -114,7 +114,7 @@ def find(key: Any, mixed: int, table: Any) -> int:
     return -1 - slot
 
 
-@compiled(types.int64(_I64, types.int64, _TABLE))
+@part
 def _known_path(key: Any, mixed: int, table: Any) -> int:
     """The number of the path of a key, or -1."""
     slot = find(key, mixed, table)
@@ -167,7 +167,8 @@ def remember(rows: Any, index: int, classes: Any, plans: Any, table: Any, path: 
     slot = find(key, mixed, table)
     if slot < 0:
         slot = -1 - slot
-        table[slot, KEY:] = key
+        for i in range(len(key)):
+            table[slot, KEY + i] = key[i]
     table[slot, 0] = path + 1
     return slot
 
@@ -186,7 +187,8 @@ def move(table: Any, sets: Any, larger: Any, larger_sets: Any) -> None:
         slot = mixed & mask
         while larger[slot, 0] != EMPTY_SLOT:
             slot = (slot + 1) & mask
-        larger[slot] = table[i]
+        for j in range(table.shape[1]):
+            larger[slot, j] = table[i, j]
         larger_sets[slot] = sets[i]
 
 

@@ -1,23 +1,49 @@
-"""How kernels are compiled: ahead of the first call, kept on disk, without the GIL, typed for mypy."""
+"""How kernels are compiled: when first called, kept on disk, without the GIL, typed for mypy."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import update_wrapper
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(signature: Any, **options: Any) -> Callable[[Function], Function]:
-    """Compile a top-level function for one explicit signature; the machine code is kept in numba's cache.
+def compiled(signature: Any) -> Callable[[Function], Function]:
+    """A kernel: a top-level function that is compiled for one explicit signature, at its first call.
 
+    The machine code is kept in numba's cache, so later starts only load it; what a run does not call costs nothing.
     The plain Python function stays reachable as ``.py_func``. Signatures are given as numba types, not as strings:
-    strings of many arrays go wrong in writing. The cache watches the function's own file only, so a change in a
-    helper of another file needs the ``__pycache__`` folders cleared.
+    strings of many arrays go wrong in writing. The cache watches the function's own file only, so a change in a part
+    of another file needs the ``__pycache__`` folders cleared.
     """
 
-    def compile_it(function: Function) -> Function:
-        compiled: Function = njit(signature, cache=True, nogil=True, error_model="numpy", **options)(function)
-        return compiled
+    def make(function: Function) -> Function:
+        return cast(Function, _Kernel(function, signature))
 
-    return compile_it
+    return make
+
+
+def part(function: Function) -> Function:
+    """A part of kernels: compiled into each kernel that calls it, and only there.
+
+    It is not for calling from Python; its Python form is, as ``.py_func``.
+    """
+    made: Function = njit(nogil=True, error_model="numpy")(function)
+    return made
+
+
+class _Kernel:
+    """A function that replaces itself by its compiled form."""
+
+    def __init__(self, function: Callable[..., Any], signature: Any) -> None:
+        self.py_func, self.signature = function, signature
+        self._run: Callable[..., Any] = self._compile_and_run
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._run(*arguments)
+
+    def _compile_and_run(self, *arguments: Any) -> Any:
+        self._run = njit(self.signature, cache=True, nogil=True, error_model="numpy")(self.py_func)
+        return self._run(*arguments)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.rows import ROW, ROWS
 
 _INDEX = types.Array(types.int64, 1, "C")
@@ -41,7 +41,7 @@ def merged_rows(left: Any, right: Any) -> Any:
     return rows
 
 
-@compiled(types.boolean(ROWS, types.int64, ROWS, types.int64))
+@part
 def precedes(left: Any, i: int, right: Any, j: int) -> bool:
     """Whether row ``left[i]`` comes before row ``right[j]``, or is its equal."""
     a, b = left[i], right[j]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from numba import types
 
 from iochain.kernels import words as w
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import load_be16, load_be32, load_be64, load_mac, load_u8
 from iochain.kernels.rows import ADDRESS_BYTES, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 
@@ -35,13 +35,13 @@ def parse(rows: Any) -> npt.NDArray[np.int64]:
     return words
 
 
-@compiled(types.void(_WORDS, types.int64, types.int64))
+@part
 def _put(words: Any, word: int, value: int) -> None:
     words[word] = value
     words[w.PRESENT] |= 1 << word
 
 
-@compiled(types.void(types.int64, types.int64, types.int64, types.int64, _WORDS))
+@part
 def _parse_transport(rest: int, at: int, end: int, protocol: int, words: Any) -> None:
     """TCP, UDP, SCTP or ICMP at ``rest + at``, of which the bytes before ``end`` are there."""
     _put(words, w.TRANSPORT_OFFSET, ADDRESS_BYTES + at)
@@ -75,7 +75,7 @@ def _parse_transport(rest: int, at: int, end: int, protocol: int, words: Any) ->
             _put(words, w.ICMP_CODE, load_u8(rest + at + 1))
 
 
-@compiled(types.void(types.int64, types.int64, types.int64, _WORDS))
+@part
 def _parse_arp(rest: int, at: int, end: int, words: Any) -> None:
     if at + 8 <= end:
         _put(words, w.ARP_OPERATION, load_be16(rest + at + 6))
@@ -91,7 +91,7 @@ def _parse_arp(rest: int, at: int, end: int, words: Any) -> None:
         _put(words, w.ARP_TARGET_IP, load_be32(rest + at + 24))
 
 
-@compiled(types.void(types.int64, types.int64, types.int64, _WORDS))
+@part
 def _parse_ipv4(rest: int, at: int, end: int, words: Any) -> None:
     if at + 1 > end or load_u8(rest + at) >> 4 != 4:
         return
@@ -122,7 +122,7 @@ def _parse_ipv4(rest: int, at: int, end: int, words: Any) -> None:
         _parse_transport(rest, at + header, end, load_u8(rest + at + 9), words)
 
 
-@compiled(types.int64(types.int64))
+@part
 def _extension_bit(header: int) -> int:
     """The bit of word IPV6_EXTENSIONS for an extension header; 0: it is no extension header (RFC 8200, 4)."""
     if header == _HOP_BY_HOP:
@@ -140,7 +140,7 @@ def _extension_bit(header: int) -> int:
     return 0
 
 
-@compiled(types.void(types.int64, types.int64, types.int64, types.int64, _WORDS))
+@part
 def _parse_extensions(rest: int, at: int, end: int, header: int, words: Any) -> None:
     """Walk the extension headers of an IPv6 packet to its transport header."""
     first_fragment = True
@@ -170,7 +170,7 @@ def _parse_extensions(rest: int, at: int, end: int, header: int, words: Any) -> 
     _put(words, w.IPV6_EXTENSIONS, seen)
 
 
-@compiled(types.void(types.int64, types.int64, types.int64, _WORDS))
+@part
 def _parse_ipv6(rest: int, at: int, end: int, words: Any) -> None:
     if at + 1 > end or load_u8(rest + at) >> 4 != 6:
         return
@@ -197,7 +197,7 @@ def _parse_ipv6(rest: int, at: int, end: int, words: Any) -> None:
     _parse_extensions(rest, at + 40, end, load_u8(rest + at + 6), words)
 
 
-@compiled(types.void(types.int64, types.int64, _WORDS))
+@part
 def _parse_types(rest: int, end: int, words: Any) -> None:
     """All behind the two addresses: ``end`` bytes at ``rest``, at least the two of the EtherType."""
     kind = load_be16(rest)
@@ -229,7 +229,7 @@ def _parse_types(rest: int, end: int, words: Any) -> None:
         _parse_arp(rest, at, end, words)
 
 
-@compiled(types.void(ROWS, types.int64, _WORDS))
+@part
 def parse_link(rows: Any, index: int, words: Any) -> None:
     """Fill ``words`` from row ``index`` as far as the first EtherType; the presence bits of all others are cleared."""
     row = rows[index]
@@ -250,7 +250,7 @@ def parse_link(rows: Any, index: int, words: Any) -> None:
         _put(words, w.MSS, row.mss)
 
 
-@compiled(types.void(ROWS, types.int64, _WORDS))
+@part
 def parse_row(rows: Any, index: int, words: Any) -> None:
     """Fill ``words`` from row ``index``; words that the frame has not keep what they held, their bits are cleared."""
     parse_link(rows, index, words)

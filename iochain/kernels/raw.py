@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import part
 
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 
@@ -79,7 +79,7 @@ def copy(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
     return types.void(types.int64, types.int64, types.int64), generate
 
 
-@compiled(types.int64(types.int64))
+@part
 def load_mac(address: int) -> int:
     """The six bytes at ``address`` as one number, the first byte highest."""
     return (load_be32(address) << 16) | load_be16(address + 4)  # type: ignore[no-any-return]

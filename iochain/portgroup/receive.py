@@ -11,12 +11,11 @@ from functools import cache
 from typing import Any, Final
 
 from attrs import frozen
-from numba import types
 
 from iochain.chain import Drop, Port, Reason, Verdict
 from iochain.frame import BROADCAST, Derived, Frame, Mac
 from iochain.kernels import words as w
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import part
 
 EXACT_SLOTS: Final = 32
 
@@ -74,7 +73,7 @@ def _hash_field() -> Derived:
     return Derived("multicast hash", hash_of_destination, 0, 64)
 
 
-@compiled(types.int64(types.Array(types.int64, 1, "C"), types.int64))
+@part
 def hash_of_destination(words: Any, _argument: int) -> int:
     """:func:`multicast_hash` of a frame's destination, for both engines."""
     crc = 0xFFFFFFFF

@@ -10,12 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 from attrs import field, frozen
-from numba import types
 
 from iochain.chain import Drop, Port, Reason, Verdict
 from iochain.frame import ALL_VLANS, DEI_BIT, Derived, Frame, Table
 from iochain.kernels import words as w
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import part
 from iochain.kernels.rows import ETHERNET_BYTES, TAG_BYTES
 
 TCP: Final = 6
@@ -77,7 +76,7 @@ def _longer_than(mtu: int) -> Derived:
     return Derived(f"longer than {mtu}", payload_is_longer, mtu, 2)
 
 
-@compiled(types.int64(types.Array(types.int64, 1, "C"), types.int64))
+@part
 def payload_is_longer(words: Any, mtu: int) -> int:
     """1 if the frame is longer than ``mtu`` behind its layer 2 header: 14 bytes, 18 with a tag in the frame."""
     header = ETHERNET_BYTES + (TAG_BYTES if words[w.ETHERTYPE] == _TPID else 0)

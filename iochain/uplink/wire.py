@@ -16,7 +16,7 @@ from numba import types
 from iochain.batch import EMPTY, Batch, Instant, Waiting
 from iochain.chain import Drop, Passed, Reason
 from iochain.kernels import words as w
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import parse_row
 from iochain.kernels.rows import ETHERNET_BYTES, NO_TAG, ROWS, TAG_BYTES
 
@@ -102,7 +102,7 @@ _LANES = types.Array(types.int32, 1, "C")
 _FLAGS = types.Array(types.boolean, 1, "C")
 
 
-@compiled(types.void(ROWS, types.int64, types.int64))
+@part
 def _pad(rows: Any, index: int, smallest: int) -> None:
     """Zeros up to the smallest frame; a frame that the snap length cut gets its length only."""
     row = rows[index]
@@ -115,7 +115,7 @@ def _pad(rows: Any, index: int, smallest: int) -> None:
         row.wire_length = smallest
 
 
-@compiled(types.void(ROWS, types.int64, types.int64))
+@part
 def _infer_mss(rows: Any, index: int, mtu: int) -> None:
     """The segment size of a super-frame, if nothing better is known: what fits the MTU behind its headers."""
     words = np.zeros(w.COUNT, np.int64)

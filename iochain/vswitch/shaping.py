@@ -16,7 +16,7 @@ from numba import types
 
 from iochain.batch import EMPTY, Batch, Instant, Waiting
 from iochain.chain import Drop, Passed, Reason
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.rows import ROWS
 
 MAX_BURST_BYTES: Final = 10**9
@@ -98,7 +98,7 @@ _LANES = types.Array(types.int32, 1, "C")
 _FLAGS = types.Array(types.boolean, 1, "C")
 
 
-@compiled(types.int64(types.int64, types.int64, types.int64, types.int64))
+@part
 def _grown(credit: int, gap_ns: int, bps: int, full: int) -> int:
     """Credit after ``gap_ns`` at ``bps``, at most ``full``. The gap is capped first: the product could leave int64."""
     if gap_ns > (full - credit) // bps:
@@ -106,7 +106,7 @@ def _grown(credit: int, gap_ns: int, bps: int, full: int) -> int:
     return credit + gap_ns * bps
 
 
-@compiled(types.int64(types.int64, types.int64))
+@part
 def _time_for(missing: int, bps: int) -> int:
     """Whole nanoseconds until ``missing`` credit has come, rounded up."""
     return (missing + bps - 1) // bps if missing > 0 else 0
@@ -116,8 +116,8 @@ def _time_for(missing: int, bps: int) -> int:
 def shape(rows: Any, lanes: Any, state: Any, queues: Any, passed: Any) -> None:
     """Set the time of every row to its release, rounded up to ns, and ``passed``: False where the queue was full.
 
-    The peak is a second bucket that holds less than a nanosecond's worth, so that the rounding of one frame's release
-    is not lost to the next.
+    The peak is a second bucket that holds less than a nanosecond's worth, and a frame that waits finds as much beyond
+    the burst, so that the rounding of one frame's release is not lost to the next.
     """
     for i in range(len(rows)):
         lane = state[lanes[i]]
@@ -134,7 +134,7 @@ def shape(rows: Any, lanes: Any, state: Any, queues: Any, passed: Any) -> None:
         credit = _grown(lane[_CREDIT], start - lane[_AT], lane[_AVERAGE], lane[_FULL])
         peak_credit = _grown(lane[_PEAK_CREDIT], start - lane[_AT], lane[_PEAK], lane[_PEAK] - 1)
         wait = max(_time_for(min(need, lane[_FULL]) - credit, lane[_AVERAGE]), _time_for(-peak_credit, lane[_PEAK]))
-        lane[_CREDIT] = _grown(credit, wait, lane[_AVERAGE], lane[_FULL]) - need
+        lane[_CREDIT] = _grown(credit, wait, lane[_AVERAGE], lane[_FULL] + lane[_AVERAGE] - 1) - need
         lane[_PEAK_CREDIT] = _grown(peak_credit, wait, lane[_PEAK], lane[_PEAK] - 1) - need
         lane[_AT] = start + wait
         rows[i].time_ns = lane[_AT]

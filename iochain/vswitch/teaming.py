@@ -11,12 +11,11 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 from numba import types
-from numba.extending import register_jitable
 
 from iochain.chain import Drop, Port, Ports, Reason, Verdict
 from iochain.frame import Derived, Frame, Table
 from iochain.kernels import words as w
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import part
 
 InUse = Table[str, tuple[str, ...]]
 """Uplinks in use, by the name of the team."""
@@ -159,13 +158,13 @@ def _modulo(function: Callable[..., int], uplinks: int) -> Derived:
     return Derived(f"{function.__name__.replace('_', ' ')} of {uplinks}", function, uplinks, uplinks)
 
 
-@compiled(_SIGNATURE)
+@part
 def source_mac_hash(words: Any, uplinks: int) -> int:
     """The last byte of the source MAC, modulo the number of uplinks."""
     return (words[w.SOURCE] & 0xFF) % uplinks  # type: ignore[no-any-return]
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@part
 def _xor_of_addresses(words: Any) -> int:
     """The 32 bits that both forms of the IP hash reduce; a Python function too, for the forms' Python forms."""
     present = words[w.PRESENT]
@@ -179,13 +178,13 @@ def _xor_of_addresses(words: Any) -> int:
     return 0
 
 
-@compiled(_SIGNATURE)
+@part
 def ip_hash_full(words: Any, uplinks: int) -> int:
     """The XOR of the 32-bit addresses, modulo the number of uplinks (KB 1007371)."""
-    return _xor_of_addresses(words) % uplinks  # type: ignore[no-any-return]
+    return _xor_of_addresses(words) % uplinks
 
 
-@compiled(_SIGNATURE)
+@part
 def ip_hash_last_octet(words: Any, uplinks: int) -> int:
     """The XOR of the last octets, modulo the number of uplinks (vSphere Networking 7.0)."""
-    return (_xor_of_addresses(words) & 0xFF) % uplinks  # type: ignore[no-any-return]
+    return (_xor_of_addresses(words) & 0xFF) % uplinks
