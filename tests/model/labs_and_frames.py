@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
-from slow_model import BROADCAST, PVST, STP, VGT, Client, Group, Lab, Policies, Switch, names
+from slow_model import BROADCAST, PVST, STP, VGT, Client, Group, Lab, Policies, Switch, group_of, names
 
 import iochain
 
@@ -17,6 +17,8 @@ ANSWERS = [None, None, "accept", "accept", "reject"]
 BALANCING = ["portid", "mac", "iphash", "explicit", "none"]
 VERSIONS = ["6.0", "6.5", "6.7", "7.0", "8.0", "9.0"]
 MTUS = [1500, 1500, 9000, 300, 64]
+BPDU = b"\x00\x26\x42\x42\x03" + bytes(35)
+PVST_BPDU = b"\x00\x32\xaa\xaa\x03\x00\x00\x0c\x01\x0b" + bytes(42)
 
 
 def rarely(strategy: st.SearchStrategy[Any], often: Any, one_in: int = 4) -> st.SearchStrategy[Any]:
@@ -57,7 +59,7 @@ def clients(draw: st.DrawFn, number: int, groups: Sequence[Group]) -> Client:
         f"vm{number}",
         group,
         mac,
-        draw(rarely(st.sampled_from(MACS), often=mac, one_in=5)),
+        draw(rarely(st.sampled_from(MACS), often=mac, one_in=4)),
         draw(st.sampled_from([False, False, False, True])),
         draw(rarely(wanted, often=None, one_in=3)),
         draw(rarely(st.just(value=False), often=True, one_in=10)),
@@ -110,26 +112,31 @@ def frames(draw: st.DrawFn, lab: Lab) -> tuple[str, bytes]:
     """A port, and a frame that enters there; many of them from whom and to whom they should be."""
     switch = draw(st.sampled_from([lab.switches[0], *lab.switches]))
     macs = [client.effective_mac for client in switch.clients]
+    changed = [client.effective_mac for client in switch.clients if client.effective_mac != client.mac] or macs
     live = [uplink for uplink in switch.uplinks if uplink in lab.live] or list(names(switch))
     places = [names(switch), names(switch), names(switch), live, live, live, list(switch.uplinks) or live]
     port = draw(st.sampled_from(draw(st.sampled_from(places))))
     own = next((client for client in switch.clients if client.name == port), None)
     right = STRANGERS[0] if own is None else own.effective_mac
     source = draw(rarely(st.sampled_from([*macs, *MACS, *STRANGERS]), often=right, one_in=5))
-    destination = draw(st.sampled_from([*[macs] * 6, [BROADCAST], GROUPS, STRANGERS, MACS, [PVST, STP, *MANY_GROUPS]]))
-    vlan = draw(st.sampled_from([group.vlan for group in switch.groups]))
-    tag = draw(tags(vlan, is_tagged=own is None or vlan == VGT))
-    return port, draw(st.sampled_from(destination)) + source + tag + draw(payloads(switch.mtu))
+    target = draw(st.sampled_from(switch.clients))
+    vlan = group_of(switch, target).vlan
+    tag = draw(tags(vlan, is_tagged=own is None or group_of(switch, own).vlan == VGT))
+    if draw(st.integers(0, 9)) == 9:
+        return port, draw(st.sampled_from([STP + source + tag + BPDU, PVST + source + tag + PVST_BPDU]))
+    to = [*[[target.effective_mac]] * 6, changed, [BROADCAST], GROUPS, STRANGERS, MACS, [PVST, STP, *MANY_GROUPS]]
+    destination = draw(st.sampled_from(draw(st.sampled_from(to))))
+    return port, destination + source + tag + draw(payloads(switch.mtu))
 
 
 @st.composite
 def tags(draw: st.DrawFn, vlan: int, is_tagged: bool) -> bytes:
     """An 802.1Q tag or nothing: where tags are usual mostly the port group's VLAN, else mostly none."""
     usual = [vlan % VGT or None] if is_tagged else [None]
-    found = draw(st.sampled_from([*usual * 8, None, 0, 10, 20, 30, VGT]))
+    found: int | None = draw(st.sampled_from([*usual * 8, None, 0, 10, 20, 30, VGT]))
     if found is None:
         return b""
-    rest = draw(st.sampled_from([0, 0, 0, 5 << 13, 1 << 12, 7 << 13 | 1 << 12]))
+    rest: int = draw(st.sampled_from([0, 0, 0, 5 << 13, 1 << 12, 7 << 13 | 1 << 12]))
     return b"\x81\x00" + (found | rest).to_bytes(2, "big")
 
 
@@ -145,8 +152,8 @@ def payloads(draw: st.DrawFn, mtu: int) -> bytes:
         "ipv4": b"\x08\x00" + _ipv4(addresses, transport, size),
         "ipv6": b"\x86\xdd" + _ipv6(addresses, transport, size),
         "other": b"\x88\xb5" + addresses + bytes(range(256)) * (size // 256 + 1),
-        "stp": b"\x00\x26\x42\x42\x03" + bytes(35),
-        "snap": b"\x00\x32\xaa\xaa\x03\x00\x00\x0c\x01\x0b" + addresses + bytes(42),
+        "stp": BPDU,
+        "snap": PVST_BPDU,
         "service tag": b"\x88\xa8\x00\x0a\x08\x00" + _ipv4(addresses, transport, size),
         "second tag": b"\x81\x00\x00\x14\x08\x00" + _ipv4(addresses, transport, size),
     }

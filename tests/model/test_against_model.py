@@ -1,4 +1,4 @@
-"""Random labs and frames: iochain and the slow model agree on every copy, byte for byte, and on every drop.
+"""Random labs and frames: both engines and the slow model agree on every copy, byte for byte, and on every drop.
 
 The number of labs is 200, or what the environment variable IOCHAIN_EXAMPLES says. The last tests show that the labs
 were worth it: many frames arrive, and every reason for a drop occurs.
@@ -16,7 +16,7 @@ from slow_model import Ending, Lab, Outcome, outcome
 import iochain
 from iochain.batch import batch_of
 from iochain.chain import Reason
-from iochain.engine.network import Network
+from iochain.engine.network import Engine, Network
 from iochain.replay import fates_of
 
 EXAMPLES = int(os.environ.get("IOCHAIN_EXAMPLES", "200"))
@@ -29,9 +29,9 @@ met: Counter[str] = Counter()
 """Frames, frames that were delivered somewhere, and drops by the name of their reason, over the whole run."""
 
 
-def replayed(lab: iochain.Lab, sent: list[tuple[str, bytes]]) -> list[Outcome]:
+def replayed(lab: iochain.Lab, sent: list[tuple[str, bytes]], engine: Engine) -> list[Outcome]:
     """What iochain makes of these frames, all in one window; a copy that comes twice is an error here already."""
-    network = Network.of(lab.wiring)
+    network = Network.of(lab.wiring, engine=engine)
     batch = batch_of([(frame, number * 1_000_000) for number, (_, frame) in enumerate(sent)], first_serial=0)
     batch.rows["port"] = [lab.wiring.port(port).number for port, _ in sent]
     outcomes: dict[int, Outcome] = defaultdict(Outcome)
@@ -58,11 +58,13 @@ def replayed(lab: iochain.Lab, sent: list[tuple[str, bytes]]) -> list[Outcome]:
 def test_every_copy_and_every_drop_is_the_models(data: st.DataObject) -> None:
     lab: Lab = data.draw(labs(), "lab")
     sent: list[tuple[str, bytes]] = data.draw(st.lists(frames(lab), min_size=FRAMES, max_size=FRAMES), "frames")
-    for (port, frame), found in zip(sent, replayed(as_iochain(lab), sent), strict=True):
+    by_engine = [replayed(as_iochain(lab), sent, engine) for engine in Engine]
+    for (port, frame), *founds in zip(sent, *by_engine, strict=True):
         expected = outcome(lab, port, frame)
         met.update(["frame", *(["delivered"] if expected.delivered else [])])
         met.update(drop.reason for drop in expected.dropped)
-        assert (found.delivered, found.dropped) == (expected.delivered, expected.dropped), (port, frame.hex())
+        for found in founds:
+            assert (found.delivered, found.dropped) == (expected.delivered, expected.dropped), (port, frame.hex())
 
 
 def test_many_frames_were_delivered() -> None:
