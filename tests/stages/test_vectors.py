@@ -9,7 +9,7 @@ import pytest
 from stage_frames import PORT, frame_of
 
 from iochain import Lab, LabError
-from iochain.batch import FOREVER, batch_of, joined
+from iochain.batch import FOREVER, Batch, batch_of
 from iochain.chain import Drop, Port, PortKind, Ports, Reason
 from iochain.frame import Mac, Table
 from iochain.portgroup.receive import ReceiveFilter, ipv4_group_mac, ipv6_group_mac, multicast_hash
@@ -164,11 +164,17 @@ KIB = 1024
 SECOND = 10**9
 
 
+def alike(frames: int, size: int) -> Batch:
+    """Like frames that are all there at time 0."""
+    one = batch_of([(bytes(size), 0)])
+    batch = Batch(np.repeat(one.rows, frames), one.pins)
+    batch.rows["order"] = np.arange(1, frames + 1)
+    return batch
+
+
 def released(shaper: Shaper, frames: int, size: int) -> Any:
     """Release times of like frames that are all there at time 0."""
-    one = batch_of([(bytes(size), 0)])
-    batch = joined([one] * frames)
-    batch.rows["order"] = np.arange(1, frames + 1)
+    batch = alike(frames, size)
     return shaper.run(shaper.start(), batch, FOREVER).batch.column("time_ns")
 
 
@@ -186,8 +192,7 @@ def test_a_full_bucket_gives_the_peak_rate_for_8b_over_p_minus_a() -> None:
 def test_each_port_has_the_average_for_itself() -> None:
     shaper = Shaper(100_000_000, 100_000_000, 4_000_000, 20_000)
     bank = Shaper.bank([shaper, shaper])
-    batch = joined([batch_of([(bytes(1500), 0)])] * 20_000)
-    batch.rows["order"] = np.arange(1, 20_001)
+    batch = alike(20_000, 1500)
     out = bank.run(batch, np.arange(20_000, dtype=np.int32) % 2, FOREVER).batch
     for lane in (0, 1):
         times = out.column("time_ns")[out.column("order") % 2 == 1 - lane]
