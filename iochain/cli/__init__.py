@@ -45,6 +45,18 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(f"iochain.cli.{module}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names, or a message with the nearest name."""
+        if args and args[0] not in self.homes and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.homes, 1)
+            hint = f'; is "{near[0]}" meant?' if near else f" ({', '.join(self.homes)})"
+            ctx.fail(f'there is no command "{args[0]}"{hint}')
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands in the help, without loading them."""
         with formatter.section("Commands"):

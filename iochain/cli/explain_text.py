@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from iochain.cli.documents import Document
+from iochain.cli.replay_text import inferred_text
 from iochain.cli.text import notes, table, title
 
 _INDENT: Final = "  "
@@ -15,9 +16,7 @@ def explain_text(document: Document) -> Iterator[str]:
     if document["sent"] is not None:
         frame = f"A frame of {len(document['sent']) // 2} bytes sent at {document['at']}"
     yield title(f"{frame}, through {document['lab']}")
-    if document["inferred"]:
-        yield from ("", title("No lab was given; this one was inferred"))
-        yield from (f"  {line}" for line in document["inferred"]["summary"].splitlines())
+    yield from inferred_text(document)
     yield ""
     yield from table("<<<", ("where", "stage", "verdict"), list(_rows(document["steps"])), indent="")
     yield ""

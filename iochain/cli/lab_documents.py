@@ -1,7 +1,5 @@
 """Labs as JSON documents: what a lab comes to once it is wired."""
 
-from typing import Any
-
 import attrs
 
 from iochain.chain import From, Port

@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from iochain.cli.documents import ADDRESS_KINDS, Document
 from iochain.cli.mistakes import place_text
-from iochain.cli.text import counted, notes, table, title
+from iochain.cli.text import counted, notes, paragraph, table, title
 from iochain.topology.units import format_time
 
 MOST_ROWS: Final = 30
 """Rows of the table of refused copies; all of them are in the JSON document."""
+_DAY_NS: Final = 86_400 * 10**9
+_LONG_NS: Final = 3 * _DAY_NS
 
 
 def replay_text(document: Document, only_drops: bool = False, all_ports: bool = False) -> Iterator[str]:
@@ -51,9 +53,14 @@ def _head(document: Document) -> Iterator[str]:
     yield f"{counted(counts['entered'], 'frame')} entered{span}: " + ", ".join(
         [*more, f"{counts['delivered']:,} delivered", f"{counts['dropped']:,} dropped"]
     )
+    yield from inferred_text(document)
+
+
+def inferred_text(document: Document) -> Iterator[str]:
+    """What was inferred, where no lab was given."""
     if document["inferred"]:
         yield from ("", title("No lab was given; this one was inferred"))
-        yield from (f"  {line}" for line in document["inferred"]["summary"].splitlines())
+        yield from paragraph(document["inferred"]["summary"], "  ")
 
 
 _MORE: Final = {
@@ -151,7 +158,9 @@ def _capture_notes(capture: Document) -> Iterator[str]:
 
 
 def _rounded(nanoseconds: int) -> str:
-    """A time with three digits or so."""
+    """A time with some digits."""
+    if nanoseconds >= _LONG_NS:
+        return counted(nanoseconds // _DAY_NS, "day")
     for factor in (10**6, 10**3, 1):
         if nanoseconds >= 1000 * factor:
             return format_time(nanoseconds // factor * factor)

@@ -27,8 +27,8 @@ def say(lines: Iterable[str], err: bool = False) -> None:
 
 
 def title(text: str) -> str:
-    """The title of a part."""
-    return click.style(text, bold=True)
+    """The title of a part, wrapped."""
+    return "\n".join(click.style(line, bold=True) for line in paragraph(text))
 
 
 def table(align: str, head: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "  ") -> Iterator[str]:
@@ -53,6 +53,14 @@ def wrapped(text: str, columns: int) -> list[str]:
     """A line cut at spaces, the rest indented as it was; words are never cut."""
     inner = " " * (len(text) - len(text.lstrip()))
     return textwrap.wrap(text, columns, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def paragraph(text: str, indent: str = "") -> Iterator[str]:
+    """Lines of a text of several lines, each wrapped to the width."""
+    for line in text.splitlines():
+        inner = indent + " " * (len(line) - len(line.lstrip()))
+        for at, part in enumerate(wrapped(line.strip(), max(width() - len(inner) - 2, LEAST_LAST))):
+            yield inner + ("" if at == 0 else "  ") + part
 
 
 def notes(texts: Iterable[str]) -> Iterator[str]:
