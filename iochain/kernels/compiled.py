@@ -5,6 +5,7 @@ from functools import update_wrapper
 from typing import Any, TypeVar, cast
 
 from numba import njit
+from numba.extending import register_jitable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -25,11 +26,8 @@ def compiled(signature: Any) -> Callable[[Function], Function]:
 
 
 def part(function: Function) -> Function:
-    """A part of kernels: compiled into each kernel that calls it, and only there.
-
-    It is not for calling from Python; its Python form is, as ``.py_func``.
-    """
-    made: Function = njit(nogil=True, error_model="numpy")(function)
+    """A part of kernels: compiled into each kernel that calls it, and plain Python for all others."""
+    made: Function = register_jitable(error_model="numpy")(function)
     return made
 
 
