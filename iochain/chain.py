@@ -46,6 +46,9 @@ class Reason(Enum):
         """The name of ESXi's own drop reason (vmkapi_net_pkt_capture.h of ESXi 6.7; the nearest, where none fits)."""
         return _ESXI_NAMES.get(self, "generic")
 
+    def __repr__(self) -> str:
+        return f"Reason.{self.name}"
+
 
 _ESXI_NAMES: Final = {
     Reason.VLAN_MISMATCH: "VLAN mismatch",
@@ -135,6 +138,9 @@ class PortKind(Enum):
     VMKERNEL = auto()
     UPLINK = auto()
     CAPTURE = auto()  # no port of ESXi: where frames of a capture wait to be told their port
+
+    def __repr__(self) -> str:
+        return f"PortKind.{self.name}"
 
 
 @frozen
@@ -283,6 +289,8 @@ class Chain:
         target = before if before is not None else after
         if target is not None:
             self._index(target)
+        if target == name:  # beside itself: it stays
+            return
         self.elements.remove(element)
         at = len(self.elements) if target is None else self._index(target) + (before is None)
         self.elements.insert(at, element)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Container, Sequence
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple, Protocol
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from iochain.chain import Chain, Drop, Element, From, Port, Ports, Verdict
 from iochain.engine.path import UNCHANGED, Dropped, Path, Spread
-from iochain.frame import Asked, Frame, Notes
+from iochain.frame import Asked, Frame, Notes, Table
 from iochain.topology.wiring import Wiring
 
 
@@ -58,7 +58,10 @@ class Bound:
 
 @frozen
 class Segment:
-    """Header stages between two batch stages. ``forwards``: they end at the switch, and its stages follow."""
+    """Header stages between two batch stages. ``forwards``: they end at the switch, and its stages follow.
+
+    Only where no batch stage follows may a stage choose ports (``chooses``): a frame cannot be in two places.
+    """
 
     where: str
     port: Port
@@ -66,6 +69,7 @@ class Segment:
     incoming: bool
     elements: tuple[Bound, ...]
     forwards: bool = False
+    chooses: bool = False
     switch: str = ""
     switch_elements: tuple[Bound, ...] = ()
 
@@ -78,6 +82,7 @@ class Walker:
     notes: Notes
     numbers: dict[str, int]
     teams: dict[str, tuple[Bound, ...]]
+    initial: dict[int, tuple[Table[Any, Any], dict[Any, Any]]] = field(factory=dict)  # tables before stages wrote
 
     @classmethod
     def of(cls, wiring: Wiring) -> "Walker":
@@ -110,7 +115,25 @@ class Walker:
             case Drop() as drop:
                 return Path(tag, drops=(_dropped(segment, end, drop),), stage=end.stage)
             case Ports() as ports:
+                if not segment.chooses:
+                    raise StageError(
+                        f"stage {end.stage!r} at {end.where} chose ports; that is for the last stages of an input "
+                        "chain, behind all its batch stages, and for the switch"
+                    )
                 return self._spread(segment, end, ports, tag, listener)
+
+    def write(self) -> None:
+        """Do the writes that the last walk asked for."""
+        for table, key, answer in self.notes.writes:
+            if id(table) not in self.initial:
+                self.initial[id(table)] = (table, table.entries())
+            table.set(key, answer)
+
+    def restore(self) -> None:
+        """Give tables back the entries that they had before stages wrote to them."""
+        for table, entries in self.initial.values():
+            table.reset(entries)
+        self.initial.clear()
 
     def _through(
         self, elements: tuple[Bound, ...], where: str, segment: Segment, frame: Frame, listener: Listener | None
@@ -154,7 +177,8 @@ class Walker:
 
     def _number(self, name: str, end: "_Ended") -> int:
         if name not in self.numbers:
-            raise StageError(f"stage {end.stage!r} at {end.where} chose port {name!r}, which does not exist")
+            what = f"chose port {name!r}, which does not exist"
+            raise StageError(f"stage {end.stage!r} at {end.where} {what} (frame {end.frame!r})")
         return self.numbers[name]
 
     def _caller(self, element: Element) -> Callable[[Frame, Any], Verdict]:
