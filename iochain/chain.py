@@ -17,6 +17,7 @@ from attrs import define, evolve, field, frozen
 
 from iochain.batch import EMPTY, Batch, Instant, Rows
 from iochain.frame import Frame, Mac
+from iochain.kernels.rows import ETHERNET_BYTES
 
 
 class Reason(Enum):
@@ -162,7 +163,7 @@ class Port:
     mac_accepted: bool = True  # whether the switch honours it
     promiscuous: bool = False  # asked for and granted
     groups: frozenset[Mac] | None = None  # multicast addresses received; None: all
-    uplink: bool = field(init=False)
+    uplink: bool = field(init=False, repr=False)
     settings: Mapping[str, From] = field(factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -222,6 +223,14 @@ class BatchStage(Protocol):
 
 
 Stage: TypeAlias = HeaderStage | BatchStage
+
+
+class BatchError(Exception):
+    """A batch stage broke its contract: what it did, the order number of a frame, and its lane in its bank."""
+
+    def __init__(self, what: str, order: int, lane: int = 0) -> None:
+        super().__init__(what)
+        self.what, self.order, self.lane = what, order, lane
 
 
 @frozen
@@ -371,11 +380,17 @@ class OnPackets:
         dropped = np.zeros(len(batch), bool)
         for i in range(len(batch)):
             before = batch.frame_bytes(i)
-            packet = self.function(Ether(before))
+            try:
+                packet = self.function(Ether(before))
+                after = before if packet is None or isinstance(packet, bool) else bytes(packet)
+            except Exception as error:
+                raise BatchError(_raised(error), int(batch.rows["order"][i])) from error
             if packet is None or packet is False:
                 dropped[i] = True
                 continue
-            after = before if packet is True else bytes(packet)
+            if len(after) < ETHERNET_BYTES:
+                what = f"returned {len(after)} bytes, which are no Ethernet frame"
+                raise BatchError(what, int(batch.rows["order"][i]))
             kept.append(batch[i : i + 1] if after == before else rewritten(batch, i, batch_of([(after, 0)])))
         why = np.zeros(int(dropped.sum()), np.int32)
         return Passed(joined(kept), batch[dropped], why, (Drop(Reason.STAGE, name_of(self)),))
@@ -419,8 +434,7 @@ class Alone:
 
         waiting = [lane for lane, state in enumerate(self.states) if hasattr(state, "__len__") and len(state)]
         parts = [
-            self.stages[lane].run(self.states[lane], batch[lanes == lane], until)
-            for lane in sorted({*np.unique(lanes).tolist(), *waiting})
+            self._run(lane, batch[lanes == lane], until) for lane in sorted({*np.unique(lanes).tolist(), *waiting})
         ]
         drops: list[Drop] = []
         why: list[npt.NDArray[np.int32]] = []
@@ -435,3 +449,16 @@ class Alone:
             sum(part.split for part in parts),
             sum(part.merged for part in parts),
         )
+
+    def _run(self, lane: int, batch: Batch, until: Instant) -> Passed:
+        try:
+            return self.stages[lane].run(self.states[lane], batch, until)
+        except BatchError as fault:
+            raise BatchError(fault.what, fault.order, lane) from fault.__cause__
+        except Exception as error:
+            first = int(batch.rows["order"][0]) if len(batch) else 0
+            raise BatchError(_raised(error), first, lane) from error
+
+
+def _raised(error: Exception) -> str:
+    return f"raised {type(error).__name__}: {error}"
