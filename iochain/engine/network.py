@@ -212,7 +212,7 @@ class Network:
         for depot in depots:
             lanes = depot.lanes[batch.column("port")]
             here = lanes >= 0
-            passed = depot.bank.run(batch[here], lanes[here], until)
+            passed = depot.run(batch[here], lanes[here], until)
             out.append(passed.batch)
             self.counters.split += passed.split
             self.counters.merged += passed.merged

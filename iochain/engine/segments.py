@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
 
-from iochain.chain import Alone, Bank, Chain, Drop, Element, Port, PortKind
+from iochain.batch import Batch, Instant, source_and_serial
+from iochain.chain import Alone, Bank, BatchError, Chain, Drop, Element, Passed, Port, PortKind
 from iochain.engine.path import Dropped
-from iochain.engine.walk import Segment, Walker
+from iochain.engine.walk import Segment, StageError, Walker
 from iochain.kernels.rows import NOWHERE
 from iochain.topology.mistakes import LabError, Mistake
 from iochain.topology.wiring import Wiring
@@ -27,6 +28,15 @@ class Depot:
     ports: tuple[Port, ...]  # by lane
     elements: tuple[Element, ...]  # by lane
     incoming: bool
+
+    def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
+        """What the bank gives back. StageError if a stage breaks its contract."""
+        try:
+            return self.bank.run(batch, lanes, until)
+        except BatchError as fault:
+            place = f"stage {self.elements[fault.lane].name!r} at {_where(self.ports[fault.lane], self.incoming)}"
+            source, serial = source_and_serial(fault.order)
+            raise StageError(f"{place} {fault.what} (frame {serial} of source {source})") from fault.__cause__
 
     def dropped(self, lane: int, drop: Drop) -> Dropped:
         """A drop of this bank at one of its ports."""
