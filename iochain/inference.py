@@ -19,7 +19,7 @@ from iochain.batch import Rows
 from iochain.capture import Source, read_captures
 from iochain.frame import ALL_VLANS, MAX_VLAN, VID_BITS, Mac
 from iochain.kernels import words as w
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import parse_row
 from iochain.kernels.rows import ROWS
 
@@ -120,7 +120,7 @@ class _Census:
         index_sources(self.slots, self.sources, len(kept))
 
 
-@compiled(types.int64(_NUMBERS, _TABLE, types.int64))
+@part
 def _slot_of(slots: Any, sources: Any, mac: int) -> int:
     """The slot that holds the number of a source, or the free one where it belongs."""
     mask = len(slots) - 1
@@ -137,7 +137,7 @@ def index_sources(slots: Any, sources: Any, count: int) -> None:
         slots[_slot_of(slots, sources, sources[number, _MAC])] = number
 
 
-@compiled(types.void(_NUMBERS, types.int64))
+@part
 def _note_vlan(source: Any, vlan: int) -> None:
     for known in range(min(source[_VLANS], _MOST_VLANS)):
         if source[_VLAN_AT + 2 * known] == vlan:
@@ -149,7 +149,7 @@ def _note_vlan(source: Any, vlan: int) -> None:
     source[_VLANS] = min(source[_VLANS] + 1, _MOST_VLANS + 1)
 
 
-@compiled(types.void(_NUMBERS, types.int64, types.int64))
+@part
 def _note_address(source: Any, high: int, low: int) -> None:
     for known in range(source[_ADDRESSES]):
         at = _ADDRESS_AT + 2 * known
@@ -161,13 +161,13 @@ def _note_address(source: Any, high: int, low: int) -> None:
         source[_ADDRESSES] += 1
 
 
-@compiled(types.void(_NUMBERS, types.int64))
+@part
 def _note_ipv4(source: Any, address: int) -> None:
     if 0 < address < 0xE0000000:  # neither "this host" nor a group
         _note_address(source, 0, _MAPPED | address)
 
 
-@compiled(types.void(_NUMBERS, _NUMBERS))
+@part
 def _note_addresses(source: Any, words: Any) -> None:
     """The IP address that a frame speaks for: of its IP header, or of the ARP message's sender if that is itself."""
     present = words[w.PRESENT]
@@ -184,7 +184,7 @@ def _note_addresses(source: Any, words: Any) -> None:
             _note_address(source, high, low)
 
 
-@compiled(types.boolean(types.int64))
+@part
 def _is_control(destination: int) -> bool:
     """Whether an address is one of those that bridges talk by (802.1Q, table 8-1), or Cisco's CDP, DTP, PVST+."""
     return destination >> 4 == 0x0180C200000 or destination >> 1 == 0x01000CCCCCCC >> 1
