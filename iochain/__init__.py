@@ -6,24 +6,33 @@ from typing import TYPE_CHECKING, Any
 from iochain.version import __version__
 
 if TYPE_CHECKING:
+    from iochain.batch import Batch, Instant, Waiting
     from iochain.capture import CaptureError
     from iochain.chain import BatchStage, Chain, Drop, From, HeaderStage, Passed, Port, Ports, Reason, Verdict
     from iochain.engine.explanation import Explanation
-    from iochain.frame import Frame, Mac, Table
+    from iochain.engine.network import Engine
+    from iochain.engine.walk import StageError
+    from iochain.frame import Derived, Frame, Mac, Table
+    from iochain.inference import InferredLab, infer
     from iochain.lab import Lab, Net, Outcome
     from iochain.replay import Fate, Replay
     from iochain.topology.mistakes import LabError
 
 _HOMES = {
+    "Batch": "batch",
     "BatchStage": "chain",
     "CaptureError": "capture",
     "Chain": "chain",
+    "Derived": "frame",
     "Drop": "chain",
+    "Engine": "engine.network",
     "Explanation": "engine.explanation",
     "Fate": "replay",
     "Frame": "frame",
     "From": "chain",
     "HeaderStage": "chain",
+    "InferredLab": "inference",
+    "Instant": "batch",
     "Lab": "lab",
     "LabError": "topology.mistakes",
     "Mac": "frame",
@@ -34,20 +43,28 @@ _HOMES = {
     "Ports": "chain",
     "Reason": "chain",
     "Replay": "replay",
+    "StageError": "engine.walk",
     "Table": "frame",
     "Verdict": "chain",
+    "Waiting": "batch",
+    "infer": "inference",
 }
 
 __all__ = [
+    "Batch",
     "BatchStage",
     "CaptureError",
     "Chain",
+    "Derived",
     "Drop",
+    "Engine",
     "Explanation",
     "Fate",
     "Frame",
     "From",
     "HeaderStage",
+    "InferredLab",
+    "Instant",
     "Lab",
     "LabError",
     "Mac",
@@ -58,9 +75,12 @@ __all__ = [
     "Ports",
     "Reason",
     "Replay",
+    "StageError",
     "Table",
     "Verdict",
+    "Waiting",
     "__version__",
+    "infer",
 ]
 
 

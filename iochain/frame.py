@@ -218,6 +218,14 @@ class Table(Generic[Key, Answer]):
         for watcher in self.watchers:
             watcher(self, key)
 
+    def reset(self, entries: dict[Key, Answer]) -> None:
+        """Have just these entries."""
+        for key in self._entries.keys() - entries.keys():
+            self.set(key, self.default)
+        for key, answer in entries.items():
+            if self._entries.get(key) != answer:
+                self.set(key, answer)
+
     def depends_on(self, key: Key) -> tuple[Key, ...]:
         """The entries that the answer for a key comes from."""
         return (key,)

@@ -133,7 +133,11 @@ class Lab:
 
     def send(self, packet: "Packet | bytes", at: str, time_ns: int = 0) -> Outcome:
         """Send one frame at a port of a fresh network. LookupError if there is no such port."""
-        return self.start().send(packet, at, time_ns)
+        net = self.start()
+        try:
+            return net.send(packet, at, time_ns)
+        finally:
+            net.stop()
 
     def replay(self, *captures: "str | PathLike[str]", progress: Progress | None = None, **options: Any) -> Replay:
         """Replay captures, merged by time; ``options`` as in :class:`iochain.replay.Options`.
@@ -334,6 +338,10 @@ class Net:
         self.network.listen(order_of(0, self.sent), explanation)
         fates = self.network.run(batch)
         return _outcome(list(fates_of(self.wiring, fates)), explanation)
+
+    def stop(self) -> None:
+        """Undo what stages wrote to their tables: the lab is as it was before."""
+        self.network.restore()
 
 
 def _outcome(fates: list[Fate], explanation: Explanation) -> Outcome:

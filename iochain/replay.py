@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting, joined, source_and_serial
 from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWriter, Source, read_captures
-from iochain.chain import Port, PortKind
+from iochain.chain import From, Port, PortKind, Reason
 from iochain.engine.counters import Counters, DropCount
 from iochain.engine.network import Engine, Fates, Network
 from iochain.engine.path import Dropped
@@ -58,6 +58,16 @@ class Fate:
     frame: int  # number of the frame in it, from 1
     data: bytes = field(repr=False)
     dropped: Dropped | None = None
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it was dropped; None if it was delivered."""
+        return None if self.dropped is None else self.dropped.drop.reason
+
+    @property
+    def setting(self) -> From | None:
+        """The setting that decided a drop, if one did."""
+        return None if self.dropped is None else self.dropped.setting
 
     @property
     def scapy(self) -> "Packet":
@@ -196,20 +206,28 @@ class _Runner:
             limit=chosen.limit,
         ) as reader:
             self.sources = reader.sources
-            for batch, until in reader:
-                self._name_interfaces(reader)
-                wanted, end = _up_to(batch, until, last_serial)
-                entered = self.network.enter(wanted)
+            try:
+                yield from self._windows(reader, output, progress, last_serial)
+            finally:
+                self.network.restore()
+
+    def _windows(
+        self, reader: CaptureReader, output: "_Output | None", progress: Progress | None, last_serial: int | None
+    ) -> Iterator[Fates]:
+        for batch, until in reader:
+            self._name_interfaces(reader)
+            wanted, end = _up_to(batch, until, last_serial)
+            entered = self.network.enter(wanted)
+            if output is not None:
+                output.entered(entered)
+            for fates in self.network.windows(entered, end):
                 if output is not None:
-                    output.entered(entered)
-                for fates in self.network.windows(entered, end):
-                    if output is not None:
-                        output.write(fates)
-                    yield fates
-                if progress is not None:
-                    progress(reader.bytes_read, reader.bytes_total, self.network.counters.entered)
-                if end == FOREVER:
-                    break
+                    output.write(fates)
+                yield fates
+            if progress is not None:
+                progress(reader.bytes_read, reader.bytes_total, self.network.counters.entered)
+            if end == FOREVER:
+                break
 
     def _name_interfaces(self, reader: CaptureReader) -> None:
         for number in range(self._known_interfaces, len(reader.interfaces)):

@@ -67,11 +67,11 @@ class Explanation:
             if last.is_drop:
                 return f"it was dropped on its way to {port}, at stage {last.stage}: {_because(last)}"
             return f"it did reach {port}"
+        chosen = [step for step in self.steps if step.outcome.startswith("to ") and step.where != "capture"]
+        if chosen:
+            first = chosen[0]  # the switch; a team's choice among uplinks comes after it
+            return f"{first.where} sent it elsewhere at stage {first.stage}: {first.outcome}{_given(first)}"
         ends = [step for step in self.steps if step.is_drop]
-        spread = [step for step in self.steps if step.outcome.startswith("to ")]
-        if spread:
-            last = spread[-1]
-            return f"{last.where} chose other ports at stage {last.stage}: {last.outcome}{_given(last)}"
         if ends:
             return f"it was dropped before, {ends[-1].where}, at stage {ends[-1].stage}: {_because(ends[-1])}"
         return "it never came as far as the switch"

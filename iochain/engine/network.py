@@ -98,6 +98,10 @@ class Network:
         """Have a listener hear each step of the frame with this order number."""
         self.decider.listeners[order] = listener
 
+    def restore(self) -> None:
+        """Undo what stages wrote to tables, which may be others' too: a run leaves a lab as it found it."""
+        self.decider.walker.restore()
+
     @property
     def held(self) -> int:
         """How many frames wait in batch stages."""

@@ -18,6 +18,7 @@ from iochain.kernels.parse import parse
 class Decider(Protocol):
     """What decides which path each frame takes: the one thing in which engines differ."""
 
+    walker: Walker
     paths: Paths
     listeners: dict[int, Listener]
 
@@ -46,8 +47,8 @@ class Plain:
             frame = frame_of(flat[i * w.COUNT : (i + 1) * w.COUNT], notes, batch, i)
             listener = self.listeners.get(orders[i]) if self.listeners else None
             taken[i] = number(walk(segments[ports[i]], frame, listener))
-            for table, key, answer in notes.writes:
-                table.set(key, answer)
+            if notes.writes:
+                self.walker.write()
         return taken
 
 

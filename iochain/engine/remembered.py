@@ -100,8 +100,7 @@ class Remembered:
         segment = memory.junction.segments[int(row["port"][0])]
         path = self.walker.walk(segment, frame_of(words, notes, batch, index), listener)
         number = self.paths.number(path)
-        for table, key, answer in notes.writes:
-            table.set(key, answer)
+        self.walker.write()
         statistics = self.statistics
         if notes.whole:
             statistics.unrememberable[path.stage] = statistics.unrememberable.get(path.stage, 0) + 1

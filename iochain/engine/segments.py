@@ -103,7 +103,7 @@ class _HalfMaking:
         segments = [Segment(where, port, view, self.incoming, self.walker.bind(run)) for run in runs]
         if self.incoming:
             onward = self.walker.bind(self.wiring.switch_chain(switch))
-            segments[-1] = Segment(where, port, view, True, segments[-1].elements, True, switch, onward)
+            segments[-1] = Segment(where, port, view, True, segments[-1].elements, True, True, switch, onward)
         self.segments.append(tuple(segments))
 
     def _depots(self, level: int) -> tuple[Depot, ...]:
@@ -123,7 +123,7 @@ def halves(wiring: Wiring, walker: Walker) -> tuple[Half, Half]:
 def entry_junction(chain: Chain, walker: Walker) -> Junction:
     """Where frames of captures are told where they enter; they stand at port 0 there."""
     port = Port(chain.name, NOWHERE, 0, PortKind.CAPTURE, "", "")
-    return Junction("entry", (Segment(chain.name, port, walker.view(port), True, walker.bind(chain)),))
+    return Junction("entry", (Segment(chain.name, port, walker.view(port), True, walker.bind(chain), chooses=True),))
 
 
 def _refuse_misplaced(wiring: Wiring) -> None:

@@ -16,7 +16,7 @@ from second_decoder import decode
 
 from iochain.batch import batch_of
 from iochain.kernels import words as w
-from iochain.kernels.parse import parse, parse_row
+from iochain.kernels.parse import parse, parse_rows
 
 U64 = (1 << 64) - 1
 NOT_IN_BYTES = {"TAG", "LENGTH", "WIRE_LENGTH", "ORIGIN"}
@@ -78,9 +78,10 @@ def test_rows_are_parsed_each_for_itself(data: bytes, index: int) -> None:
     other = bytes(WHOLE["tcp"])
     several = [other] * index + [data] + [other]
     batch = batch_of([(one, 0) for one in several])
-    stale = np.full((w.COUNT,), -1, np.int64)
-    parse_row(batch.rows, index, stale)
-    words = parse(batch.rows)[index]
+    stale = np.full((len(several), w.COUNT), -1, np.int64)
+    parse_rows(batch.rows, stale)
+    stale = stale[index]
+    words = parse(batch.rows[index : index + 1])[0]
     assert stale[w.PRESENT] == words[w.PRESENT]
     for i in range(w.COUNT):
         assert not words[w.PRESENT] >> i & 1 or stale[i] == words[i]

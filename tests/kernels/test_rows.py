@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iochain.batch import Batch, Instant, Rows, Waiting, batch_of, joined, order_of, source_and_serial
-from iochain.kernels.order import first_from, is_sorted, order_of_rows, precedes, sorted_rows
+from iochain.kernels.order import first_from, is_sorted, order_of_rows, sorted_rows
 from iochain.kernels.rows import NO_TAG, NOWHERE, ROW
 
 ADDRESSES = bytes.fromhex("005056000002005056000001")
@@ -49,8 +49,8 @@ def test_rows_are_sorted_as_python_sorts_and_equal_ones_stay(places: list[tuple[
 
 @given(keys, keys)
 @settings(deadline=None)
-def test_precedes_is_the_order_of_the_places(left: tuple[int, ...], right: tuple[int, ...]) -> None:
-    assert precedes(rows_of([left, right]), 0, 1) == (left <= right)
+def test_two_rows_are_sorted_by_their_places(left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    assert is_sorted(rows_of([left, right])) == (left <= right)
 
 
 @given(st.lists(keys, max_size=12), st.integers(0, 3), st.integers(0, 3))
