@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tshark_view import PCAPS, count, fields, needs_tshark, tally
 
 from iochain import Lab
+from iochain.engine.network import Engine
 from iochain.replay import Replay
 
 CAPTURES = sorted(path for path in PCAPS.iterdir() if ".pcap" in path.name)
@@ -62,6 +63,14 @@ def drops(done: Replay) -> dict[str, int]:
     for drop in done.drops:
         found[drop.dropped.drop.reason.name] += drop.frames
     return dict(found)
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
+def test_both_engines_write_the_same_bytes(capture: Path, tmp_path: Path) -> None:
+    outputs = {engine: tmp_path / f"{engine.value}.pcapng" for engine in Engine}
+    for engine, output in outputs.items():
+        lab_of(capture).replay(capture, output=str(output), engine=engine)
+    assert outputs[Engine.PLAIN].read_bytes() == outputs[Engine.PATHS].read_bytes()
 
 
 class Expected(NamedTuple):
