@@ -87,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except click.Abort:
         return INTERRUPTED
+    except click.NoSuchOption as error:
+        _told_option(error)
+        return 2
     except click.ClickException as error:
         error.show()
         return 2
@@ -100,6 +103,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 MISTAKES: Final = ("iochain.topology.mistakes.LabError", "iochain.capture.endings.CaptureError", "builtins.LookupError")
 """Exceptions whose message is for the user. By name, so that telling one loads nothing."""
+
+
+def _told_option(error: click.NoSuchOption) -> None:
+    """Say that there is no such option, with those that may be meant."""
+    near = [name for name in error.possibilities or () if name.startswith("--")]
+    hint = f"; is {near[0]} meant?" if near else ""
+    click.echo(f"Error: there is no option {error.option_name}{hint}", err=True)
+    if error.ctx is not None:
+        click.echo(f"Try '{error.ctx.command_path} --help' for help.", err=True)
 
 
 def _told(error: Exception) -> int:

@@ -247,7 +247,8 @@ class _Reader:
                 return self._repeated(what, count)
             case ast.BinOp(left=what, op=ast.Mult(), right=ast.Constant(value=int()) as count):
                 return self._repeated(what, count)
-        raise self._fault(node, f'{_kind(node)} cannot stand here: payload is bytes, like b"ab" or b"ab" * 100')
+        allowed = 'payload is bytes, like b"ab", or (b"ab" * 100), in parentheses'
+        raise self._fault(node, f"{_kind(node)} cannot stand here: {allowed}")
 
     def _repeated(self, what: ast.expr, count: ast.Constant) -> bytes:
         data, times = self._bytes(what), count.value

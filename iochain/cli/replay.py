@@ -27,8 +27,8 @@ def points_given(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 @click.command(
     short_help="Run captures through a lab.",
-    epilog="\b\nExit codes: 0 fine; 2 the input cannot be used, or a capture is damaged (what was before the damage "
-    "was\nreplayed all the same).",
+    epilog="Exit codes: 0 fine; 2 the input cannot be used, or a capture is damaged (what was before the damage was "
+    "replayed all the same).",
 )
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 @options.lab_options
