@@ -98,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         return _told(error)
+    finally:
+        gc.freeze()  # at its end Python would look through everything once more, for a quarter of a second
     return code if isinstance(code, int) else 0
 
 
