@@ -144,7 +144,7 @@ def entry_chain(
 def _rule_name(rule: EntryRule, taken: Iterable[Element]) -> str:
     said = {"source": rule.source_mac, "VLAN": rule.vlan, "interface": rule.interface, "file": rule.file}
     name = "rule " + ", ".join(f"{what} {value}" for what, value in said.items() if value is not None)
-    same = sum(element.name.startswith(name) for element in taken)
+    same = sum(element.name == name or element.name.startswith(f"{name} (") for element in taken)
     return f"{name} ({same + 1})" if same else name
 
 
@@ -173,8 +173,9 @@ def _from_outside(wiring: Wiring, place: CapturedAt) -> FromOutside:
     clients = [port for port in wiring.ports if not port.uplink]
     for port in reversed(clients):  # of several, the first port says
         uplink, vlan = first[wiring.switch_name(port)], port.vlan or 0
-        of_vlan.set(vlan, uplink)
-        of_mac.set(int(port.effective_mac or 0), uplink)
+        if uplink:
+            of_vlan.set(vlan, uplink)
+            of_mac.set(int(port.effective_mac or 0), uplink)
         vlans.set(int(port.effective_mac or 0), vlan)
     used = {port.vlan or 0 for port in clients}
     return FromOutside(place, of_mac, of_vlan, vlans, used.pop() if len(used) == 1 else -1)
