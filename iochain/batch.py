@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
 
-from iochain.kernels.order import first_from, sorted_rows
+from iochain.kernels.checked import check, known
+from iochain.kernels.order import first_from, merged_rows, sorted_rows
 from iochain.kernels.rows import (
     ADDRESS_BYTES,
     MAX_ORDER,
@@ -81,8 +82,12 @@ def joined(batches: Iterable[Batch]) -> Batch:
     some = [batch for batch in batches if len(batch)]
     if len(some) < 2:
         return some[0] if some else EMPTY
-    pins = {id(pin): pin for batch in some for pin in batch.pins}
-    return Batch(np.concatenate([batch.rows for batch in some]), tuple(pins.values()))
+    return Batch(np.concatenate([batch.rows for batch in some]), joined_pins(some))
+
+
+def joined_pins(batches: Iterable[Batch]) -> tuple[object, ...]:
+    """What keeps the memory of several batches alive, each once."""
+    return tuple({id(pin): pin for batch in batches for pin in batch.pins}.values())
 
 
 @define
@@ -96,11 +101,11 @@ class Waiting:
 
     def release(self, more: Batch, until: Instant) -> Batch:
         """Take more frames in, and give out, in order, all that come before ``until``."""
-        both = joined((self.batch, more))
-        rows = sorted_rows(both.rows)
+        rows = merged_rows(self.batch.rows, sorted_rows(more.rows))
+        pins = joined_pins((self.batch, more))
         due = int(first_from(rows, until.time_ns, until.order))
-        self.batch = Batch(rows[due:], both.pins) if due < len(rows) else EMPTY
-        return Batch(rows[:due], both.pins)
+        self.batch = Batch(rows[due:].copy(), pins) if due < len(rows) else EMPTY
+        return Batch(rows[:due], pins)
 
 
 def batch_of(frames: Iterable[tuple[bytes, int]], source: int = 0, first_serial: int = 1) -> Batch:
@@ -109,7 +114,7 @@ def batch_of(frames: Iterable[tuple[bytes, int]], source: int = 0, first_serial:
     The first 802.1Q tag (EtherType 0x8100) of a frame is carried beside the bytes, as everywhere in iochain.
     """
     pairs = list(frames)
-    memory = np.frombuffer(bytearray(b"".join(data for data, _ in pairs)) or bytearray(1), np.uint8)
+    memory = known(np.frombuffer(b"".join(data for data, _ in pairs) or b"\0", np.uint8))
     rows = np.zeros(len(pairs), ROW)
     address = memory.ctypes.data
     for i, (data, time_ns) in enumerate(pairs):
@@ -135,4 +140,5 @@ def bytes_at(address: int, count: int) -> bytes:
     """A copy of ``count`` bytes of memory at ``address``; for frames of a batch whose pins are alive."""
     import ctypes
 
+    check(address, max(count, 0))
     return ctypes.string_at(address, max(count, 0))

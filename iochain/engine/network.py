@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
 
-from iochain.batch import EMPTY, FOREVER, Batch, Instant, joined
+from iochain.batch import EMPTY, FOREVER, Batch, Instant, joined, joined_pins
 from iochain.chain import Chain, Drop
 from iochain.engine.counters import IN, OUT, Counters
 from iochain.engine.following import follow
@@ -23,6 +23,7 @@ from iochain.engine.segments import Depot, Half, Junction, entry_junction, halve
 from iochain.engine.walk import Listener, Walker
 from iochain.kernels.order import first_from, merged_rows, order_of_rows, sorted_rows
 from iochain.kernels.rows import NOWHERE
+from iochain.kernels.select import split_by_port
 from iochain.topology.wiring import Wiring
 
 
@@ -161,9 +162,9 @@ class Network:
         """Through all segments of the input chains but the last ones, which go on into the switch."""
         ready: list[Batch] = []
         for depth, depots in enumerate(self.input.depots):
-            is_last = self.input.last[batch.column("port")] == depth
-            ready.append(batch[is_last])
-            batch = self._stored(self._through(batch[~is_last], self.input.junctions[depth]), depots, until)
+            last, batch = _split(batch, self.input.last == depth)
+            ready.append(last)
+            batch = self._stored(self._through(batch, self.input.junctions[depth]), depots, until)
         return _in_order([*ready, batch])
 
     def _output(self, batch: Batch, until: Instant) -> Batch:
@@ -171,9 +172,9 @@ class Network:
         done: list[Batch] = []
         for depth, depots in enumerate(self.output.depots):
             batch = self._through(batch, self.output.junctions[depth])
-            is_last = self.output.last[batch.column("port")] == depth
-            done.append(batch[is_last])
-            batch = self._stored(batch[~is_last], depots, until)
+            last, batch = _split(batch, self.output.last == depth)
+            done.append(last)
+            batch = self._stored(batch, depots, until)
         done.append(self._through(batch, self.output.junctions[-1]))
         return _in_order(done)
 
@@ -238,7 +239,11 @@ class Network:
         lanes = depot.lanes[batch.column("port")]
         kinds, each = np.unique(np.stack([lanes, why]), axis=1, return_inverse=True)
         numbers = [self.whys.number(depot.dropped(lane, drops[kind])) for lane, kind in kinds.T.tolist()]
-        self._lost.add(batch, np.array(numbers, np.int32)[each.reshape(-1)])
+        numbered = np.array(numbers, np.int32)[each.reshape(-1)]
+        self._lost.add(batch, numbered)
+        for order, listener in self.decider.listeners.items():
+            for i in np.flatnonzero(batch.column("order") == order).tolist():
+                listener.lost(self.whys.known[numbered[i]])
 
     def _fates(self, delivered: Batch, until: Instant) -> Fates:
         """What comes before ``until``: all that was delivered, and the drops; later drops wait."""
@@ -257,6 +262,12 @@ class Network:
         return Fates(delivered, dropped, why, self.whys.known, until)
 
 
+def _split(batch: Batch, flags: npt.NDArray[np.bool_]) -> tuple[Batch, Batch]:
+    """The frames at ports with their flag set, and the others."""
+    chosen, others = split_by_port(batch.rows, flags)
+    return Batch(chosen, batch.pins), Batch(others, batch.pins)
+
+
 def _at(batch: Batch, port: int) -> Batch:
     batch.rows["port"] = port
     return batch
@@ -269,6 +280,5 @@ def _in_order(batches: Sequence[Batch]) -> Batch:
         return EMPTY
     whole = some[0]
     for batch in some[1:]:
-        pins = {id(pin): pin for pin in whole.pins + batch.pins}
-        whole = Batch(merged_rows(whole.rows, batch.rows), tuple(pins.values()))
+        whole = Batch(merged_rows(whole.rows, batch.rows), joined_pins((whole, batch)))
     return whole

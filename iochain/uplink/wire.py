@@ -13,12 +13,12 @@ import numpy.typing as npt
 from attrs import define, frozen
 from numba import types
 
-from iochain.batch import EMPTY, Batch, Instant, Waiting
+from iochain.batch import Batch, Instant, Waiting
 from iochain.chain import Drop, Passed, Reason
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import parse_row
-from iochain.kernels.rows import ETHERNET_BYTES, NO_TAG, ROWS, TAG_BYTES
+from iochain.kernels.rows import ETHERNET_BYTES, NO_TAG, ROW, ROWS, TAG_BYTES
 
 SMALLEST_FRAME: Final = 60
 FCS_BYTES: Final = 4
@@ -89,17 +89,15 @@ class Wires:
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Give each frame the time at which its last bit is sent; those that find the queue full are dropped."""
-        rows = batch.rows.copy()
-        passed = np.empty(len(rows), np.bool_)
-        send(rows, lanes, self.lanes, self.queues, passed)
-        lost = Batch(rows[~passed], batch.pins) if not passed.all() else EMPTY
-        out = self.waiting.release(Batch(rows[passed], batch.pins), until)
-        return Passed(out, lost, np.zeros(len(lost), np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
+        out, lost = np.empty(len(batch), ROW), np.empty(len(batch), ROW)
+        passed = send(batch.rows, lanes, self.lanes, self.queues, out, lost)
+        dropped = Batch(lost[: len(batch) - passed], batch.pins)
+        released = self.waiting.release(Batch(out[:passed], batch.pins), until)
+        return Passed(released, dropped, np.zeros(len(dropped), np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
 
 
 _STATE = types.Array(types.int64, 2, "C")
 _LANES = types.Array(types.int32, 1, "C")
-_FLAGS = types.Array(types.boolean, 1, "C")
 
 
 @part
@@ -126,32 +124,36 @@ def _infer_mss(rows: Any, index: int, mtu: int) -> None:
     rows[index].mss = max(1, mtu - headers)
 
 
-@compiled(types.void(ROWS, _LANES, _STATE, _STATE, _FLAGS))
-def send(rows: Any, lanes: Any, state: Any, queues: Any, passed: Any) -> None:
-    """Set the time of every row to when its FCS is sent, rounded up to ns, and ``passed``: False if there was no room.
+@compiled(types.int64(ROWS, _LANES, _STATE, _STATE, ROWS, ROWS))
+def send(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any) -> int:
+    """Copy every row to ``out`` with the time at which its FCS is sent, rounded up to ns, or to ``lost``: no room.
 
-    A frame takes room in the queue until its first bit is sent.
+    Gives how many passed. A frame takes room in the queue until its first bit is sent.
     """
+    passed = 0
     for i in range(len(rows)):
         lane = state[lanes[i]]
         queue = queues[lanes[i]]
-        row = rows[i]
-        while lane[_COUNT] > 0 and queue[lane[_HEAD]] <= row.time_ns:
-            lane[_HEAD] = (lane[_HEAD] + 1) % len(queue)
+        arrival = rows[i].time_ns
+        while lane[_COUNT] > 0 and queue[lane[_HEAD]] <= arrival:
+            lane[_HEAD] = lane[_HEAD] + 1 if lane[_HEAD] + 1 < len(queue) else 0
             lane[_COUNT] -= 1
-        passed[i] = lane[_COUNT] < lane[_QUEUE]
-        if not passed[i]:
+        if lane[_COUNT] >= lane[_QUEUE]:
+            lost[i - passed] = rows[i]
             continue
-        _pad(rows, i, lane[_SMALLEST])
+        out[passed] = rows[i]
+        _pad(out, passed, lane[_SMALLEST])
+        row = out[passed]
         if row.wire_length - ETHERNET_BYTES > lane[_MTU] + TAG_BYTES:
             lane[_SUPER] += 1
             if row.mss == 0:
-                _infer_mss(rows, i, lane[_MTU])
-        if lane[_BUSY] < row.time_ns:
-            lane[_BUSY], lane[_REST] = row.time_ns, 0
+                _infer_mss(out, passed, lane[_MTU])
+        passed += 1
+        if lane[_BUSY] < arrival:
+            lane[_BUSY], lane[_REST] = arrival, 0
         else:
             started = lane[_BUSY] + (lane[_REST] > 0)
-            if started > row.time_ns:
+            if started > arrival:
                 queue[(lane[_HEAD] + lane[_COUNT]) % len(queue)] = started
                 lane[_COUNT] += 1
         tag = TAG_BYTES if row.tag != NO_TAG else 0
@@ -161,3 +163,4 @@ def send(rows: Any, lanes: Any, state: Any, queues: Any, passed: Any) -> None:
         done = bits * _NANO + lane[_REST]
         lane[_BUSY] += done // lane[_RATE]
         lane[_REST] = done % lane[_RATE]
+    return passed

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from attrs import define, frozen
 from numba import types
 
-from iochain.batch import EMPTY, Batch, Instant, Waiting
+from iochain.batch import Batch, Instant, Waiting
 from iochain.chain import Drop, Passed, Reason
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.rows import ROWS
+from iochain.kernels.rows import ROW, ROWS
 
 MAX_BURST_BYTES: Final = 10**9
 """Above this the bucket, counted in 10⁻⁹ bits, would leave int64."""
@@ -85,17 +85,15 @@ class Shapers:
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Give each frame its release time; those that find the queue full are dropped."""
-        rows = batch.rows.copy()
-        passed = np.empty(len(rows), np.bool_)
-        shape(rows, lanes, self.lanes, self.queues, passed)
-        lost = Batch(rows[~passed], batch.pins) if not passed.all() else EMPTY
-        out = self.waiting.release(Batch(rows[passed], batch.pins), until)
-        return Passed(out, lost, np.zeros(len(lost), np.int32), (Drop(Reason.SHAPER),))
+        out, lost = np.empty(len(batch), ROW), np.empty(len(batch), ROW)
+        passed = shape(batch.rows, lanes, self.lanes, self.queues, out, lost)
+        dropped = Batch(lost[: len(batch) - passed], batch.pins)
+        released = self.waiting.release(Batch(out[:passed], batch.pins), until)
+        return Passed(released, dropped, np.zeros(len(dropped), np.int32), (Drop(Reason.SHAPER),))
 
 
 _STATE = types.Array(types.int64, 2, "C")
 _LANES = types.Array(types.int32, 1, "C")
-_FLAGS = types.Array(types.boolean, 1, "C")
 
 
 @part
@@ -112,22 +110,23 @@ def _time_for(missing: int, bps: int) -> int:
     return (missing + bps - 1) // bps if missing > 0 else 0
 
 
-@compiled(types.void(ROWS, _LANES, _STATE, _STATE, _FLAGS))
-def shape(rows: Any, lanes: Any, state: Any, queues: Any, passed: Any) -> None:
-    """Set the time of every row to its release, rounded up to ns, and ``passed``: False where the queue was full.
+@compiled(types.int64(ROWS, _LANES, _STATE, _STATE, ROWS, ROWS))
+def shape(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any) -> int:
+    """Copy every row to ``out`` with its release time, rounded up to ns, or to ``lost`` where the queue is full.
 
-    The peak is a second bucket that holds less than a nanosecond's worth, and a frame that waits finds as much beyond
-    the burst, so that the rounding of one frame's release is not lost to the next.
+    Gives how many passed. The peak is a second bucket that holds less than a nanosecond's worth, and a frame that waits
+    finds as much beyond the burst, so that the rounding of one frame's release is not lost to the next.
     """
+    passed = 0
     for i in range(len(rows)):
         lane = state[lanes[i]]
         queue = queues[lanes[i]]
         arrival = rows[i].time_ns
         while lane[_COUNT] > 0 and queue[lane[_HEAD]] <= arrival:
-            lane[_HEAD] = (lane[_HEAD] + 1) % len(queue)
+            lane[_HEAD] = lane[_HEAD] + 1 if lane[_HEAD] + 1 < len(queue) else 0
             lane[_COUNT] -= 1
-        passed[i] = lane[_COUNT] < lane[_QUEUE]
-        if not passed[i]:
+        if lane[_COUNT] >= lane[_QUEUE]:
+            lost[i - passed] = rows[i]
             continue
         need = np.int64(rows[i].wire_length) * 8 * _NANO
         start = max(arrival, lane[_AT])
@@ -137,7 +136,10 @@ def shape(rows: Any, lanes: Any, state: Any, queues: Any, passed: Any) -> None:
         lane[_CREDIT] = _grown(credit, wait, lane[_AVERAGE], lane[_FULL] + lane[_AVERAGE] - 1) - need
         lane[_PEAK_CREDIT] = _grown(peak_credit, wait, lane[_PEAK], lane[_PEAK] - 1) - need
         lane[_AT] = start + wait
-        rows[i].time_ns = lane[_AT]
+        out[passed] = rows[i]
+        out[passed].time_ns = lane[_AT]
+        passed += 1
         if lane[_AT] > arrival:
             queue[(lane[_HEAD] + lane[_COUNT]) % len(queue)] = lane[_AT]
             lane[_COUNT] += 1
+    return passed

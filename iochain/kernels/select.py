@@ -1,0 +1,56 @@
+"""Taking some rows out of many: one pass, one copy of each row."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from iochain.kernels.compiled import compiled
+from iochain.kernels.rows import ROW, ROWS
+
+_FLAGS = types.Array(types.boolean, 1, "C")
+_INDEX = types.Array(types.int64, 1, "C")
+
+
+def split_by_port(rows: Any, flags: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
+    """The rows whose port has its flag set, and the others, each in the order they stood in.
+
+    ``flags`` is by port number. Where all rows are on one side they are handed on, not copied.
+    """
+    count = count_flagged(rows, flags)
+    if count in (0, len(rows)):
+        nothing = rows[:0]
+        return (rows, nothing) if count else (nothing, rows)
+    chosen, others = np.empty(count, ROW), np.empty(len(rows) - count, ROW)
+    part_by_port(rows, flags, chosen, others)
+    return chosen, others
+
+
+@compiled(types.int64(ROWS, _FLAGS))
+def count_flagged(rows: Any, flags: Any) -> int:
+    """How many rows have a port with its flag set."""
+    count = 0
+    for i in range(len(rows)):
+        count += flags[rows[i].port]
+    return count
+
+
+@compiled(types.void(ROWS, _FLAGS, ROWS, ROWS))
+def part_by_port(rows: Any, flags: Any, chosen: Any, others: Any) -> None:
+    """Copy each row to where its port's flag says."""
+    taken, left = 0, 0
+    for i in range(len(rows)):
+        if flags[rows[i].port]:
+            chosen[taken] = rows[i]
+            taken += 1
+        else:
+            others[left] = rows[i]
+            left += 1
+
+
+@compiled(types.void(ROWS, _INDEX, ROWS))
+def gather(rows: Any, index: Any, chosen: Any) -> None:
+    """Fill ``chosen`` with the rows at these indices."""
+    for i in range(len(index)):
+        chosen[i] = rows[index[i]]
