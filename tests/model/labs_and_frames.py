@@ -9,11 +9,13 @@ from slow_model import BROADCAST, PVST, STP, VGT, Client, Group, Lab, Policies, 
 import iochain
 
 MACS = [bytes.fromhex("0050560000") + bytes([last]) for last in (*range(1, 13), 0x2C, 0xFF)]
+PROGRAMMED = [bytes.fromhex("0242000000") + bytes([last]) for last in range(4)]
 STRANGERS = [bytes.fromhex("0200000000fe"), bytes.fromhex("02000000007b")]
 GROUPS = [bytes.fromhex(f"01005e0101{last:02x}") for last in range(8)] + [bytes.fromhex("333300000001"), STP]
 MANY_GROUPS = tuple(bytes.fromhex(f"01005e0200{last:02x}") for last in range(33))
 VLANS = [0, 0, 10, 10, 10, 20, VGT]
-ANSWERS = [None, None, "accept", "accept", "reject"]
+EVEN = [None, "accept", "reject"]
+RARE = [None, None, "accept", "reject"]
 BALANCING = ["portid", "mac", "iphash", "explicit", "none"]
 VERSIONS = ["6.0", "6.5", "6.7", "7.0", "8.0", "9.0"]
 MTUS = [1500, 1500, 9000, 300, 64]
@@ -43,7 +45,7 @@ def orders(draw: st.DrawFn, uplinks: tuple[str, ...]) -> Orders:
 def policies(draw: st.DrawFn, uplinks: tuple[str, ...]) -> Policies:
     """What a switch or a port group says."""
     lists: Orders = draw(rarely(orders(uplinks), often=(None, None, None), one_in=3))
-    promiscuous, mac_changes, forged_transmits = (draw(st.sampled_from(ANSWERS)) for _ in range(3))
+    promiscuous, mac_changes, forged_transmits = (draw(st.sampled_from(some)) for some in (RARE, EVEN, EVEN))
     balancing = draw(st.sampled_from([None, None, *BALANCING]))
     return Policies(promiscuous, mac_changes, forged_transmits, balancing, *lists)
 
@@ -59,7 +61,7 @@ def clients(draw: st.DrawFn, number: int, groups: Sequence[Group]) -> Client:
         f"vm{number}",
         group,
         mac,
-        draw(rarely(st.sampled_from(MACS), often=mac, one_in=4)),
+        draw(rarely(st.sampled_from([*MACS, *PROGRAMMED * 4]), often=mac, one_in=4)),
         draw(st.sampled_from([False, False, False, True])),
         draw(rarely(wanted, often=None, one_in=3)),
         draw(rarely(st.just(value=False), often=True, one_in=10)),
@@ -111,20 +113,20 @@ def labs(draw: st.DrawFn) -> Lab:
 def frames(draw: st.DrawFn, lab: Lab) -> tuple[str, bytes]:
     """A port, and a frame that enters there; many of them from whom and to whom they should be."""
     switch = draw(st.sampled_from([lab.switches[0], *lab.switches]))
-    macs = [client.effective_mac for client in switch.clients]
-    changed = [client.effective_mac for client in switch.clients if client.effective_mac != client.mac] or macs
     live = [uplink for uplink in switch.uplinks if uplink in lab.live] or list(names(switch))
     places = [names(switch), names(switch), names(switch), live, live, live, list(switch.uplinks) or live]
     port = draw(st.sampled_from(draw(st.sampled_from(places))))
     own = next((client for client in switch.clients if client.name == port), None)
     right = STRANGERS[0] if own is None else own.effective_mac
+    macs = [client.effective_mac for client in switch.clients]
     source = draw(rarely(st.sampled_from([*macs, *MACS, *STRANGERS]), often=right, one_in=5))
-    target = draw(st.sampled_from(switch.clients))
+    changed = [client for client in switch.clients if client.effective_mac != client.mac]
+    target = draw(st.sampled_from(draw(st.sampled_from([switch.clients, changed or switch.clients]))))
     vlan = group_of(switch, target).vlan
     tag = draw(tags(vlan, is_tagged=own is None or group_of(switch, own).vlan == VGT))
     if draw(st.integers(0, 9)) == 9:
         return port, draw(st.sampled_from([STP + source + tag + BPDU, PVST + source + tag + PVST_BPDU]))
-    to = [*[[target.effective_mac]] * 6, changed, [BROADCAST], GROUPS, STRANGERS, MACS, [PVST, STP, *MANY_GROUPS]]
+    to = [*[[target.effective_mac]] * 6, [BROADCAST], GROUPS, STRANGERS, MACS, [PVST, STP, *MANY_GROUPS]]
     destination = draw(st.sampled_from(draw(st.sampled_from(to))))
     return port, destination + source + tag + draw(payloads(switch.mtu))
 
