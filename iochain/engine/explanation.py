@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from iochain.chain import Drop, Element, From, Port, Ports, Verdict, plain
+from iochain.engine.path import Dropped
 from iochain.engine.walk import decided_by
 from iochain.frame import PRIORITY_SHIFT, VID_BITS, Asked, Derived, Frame, Mac, Table
 from iochain.kernels import words as w
@@ -53,11 +54,16 @@ class Explanation:
         read = tuple(_read(before, self._masks))
         self._masks = list(before.notes.masks)
         outcome, detail = _outcome(before, verdict)
-        consulted = tuple(_consulted(element, asked))
+        consulted = tuple(dict.fromkeys(_consulted(element, asked)))
         setting = decided_by(element, asked)
         if isinstance(verdict, Drop) and verdict.setting is not None:
             setting = verdict.setting
         self.steps.append(Step(where, element.name, outcome, detail, read, consulted, setting))
+
+    def lost(self, dropped: Dropped) -> None:
+        """A batch stage dropped it (see :class:`iochain.engine.walk.Listener`)."""
+        outcome, detail = _dropped(dropped.drop)
+        self.steps.append(Step(dropped.where, dropped.stage, outcome, detail, setting=dropped.setting))
 
     def why_not(self, port: str) -> str:
         """Why the frame did not reach a port, in one sentence; what it says if it did."""
@@ -70,7 +76,10 @@ class Explanation:
         chosen = [step for step in self.steps if step.outcome.startswith("to ") and step.where != "capture"]
         if chosen:
             first = chosen[0]  # the switch; a team's choice among uplinks comes after it
-            return f"{first.where} sent it elsewhere at stage {first.stage}: {first.outcome}{_given(first)}"
+            elsewhere = f"{first.where} sent it elsewhere at stage {first.stage}: {first.outcome}{_given(first)}"
+            teams = [step for step in self.steps if step.is_drop and step.where in first.outcome]
+            lost = [f"{step.where} dropped it at stage {step.stage}: {_because(step)}" for step in teams]
+            return "; ".join([elsewhere, *lost])
         ends = [step for step in self.steps if step.is_drop]
         if ends:
             return f"it was dropped before, {ends[-1].where}, at stage {ends[-1].stage}: {_because(ends[-1])}"
@@ -104,7 +113,7 @@ def _given(step: Step) -> str:
 def _outcome(before: Frame, verdict: Verdict) -> tuple[str, str]:
     match verdict:
         case Drop():
-            return "DROP", verdict.reason.value + (f" ({verdict.rule})" if verdict.rule else "")
+            return _dropped(verdict)
         case Ports():
             ends = list(verdict.ports)
             if verdict.group is not None:
@@ -112,6 +121,10 @@ def _outcome(before: Frame, verdict: Verdict) -> tuple[str, str]:
             return "to " + (" and ".join(ends) or "nowhere"), ""
         case Frame():
             return "pass", _tag_change(before, verdict)
+
+
+def _dropped(drop: Drop) -> tuple[str, str]:
+    return "DROP", drop.reason.value + (f" ({drop.rule})" if drop.rule else "")
 
 
 def _tag_change(before: Frame, after: Frame) -> str:

@@ -21,10 +21,13 @@ class StageError(Exception):
 
 
 class Listener(Protocol):
-    """Whoever wants to hear of each stage of a walk."""
+    """Whoever wants to hear of each stage of a walk, and of what batch stages drop."""
 
     def step(self, where: str, element: Element, before: Frame, verdict: Verdict, asked: Sequence[Asked]) -> None:
         """A stage has spoken, having asked these things; ``before.notes`` has the bits that the walk read so far."""
+
+    def lost(self, dropped: Dropped) -> None:
+        """A batch stage has dropped the frame, or a copy or piece of it."""
 
 
 class Watched:
