@@ -90,6 +90,18 @@ def joined_pins(batches: Iterable[Batch]) -> tuple[object, ...]:
     return tuple({id(pin): pin for batch in batches for pin in batch.pins}.values())
 
 
+def pins_of(rows: Rows, pins: tuple[object, ...]) -> tuple[object, ...]:
+    """Those pins that rows point into; what waits for long keeps no more memory alive than it needs."""
+    first = rows["address"]
+    found = []
+    for pin in pins:
+        memory: Any = getattr(pin, "memory", pin)  # a buffer of a capture, or an array
+        start = memory.ctypes.data
+        if np.any((first >= start) & (first < start + memory.nbytes)):
+            found.append(pin)
+    return tuple(found)
+
+
 @define
 class Waiting:
     """Frames that wait for their time, which stands in their rows already."""
@@ -104,7 +116,8 @@ class Waiting:
         rows = merged_rows(self.batch.rows, sorted_rows(more.rows))
         pins = joined_pins((self.batch, more))
         due = int(first_from(rows, until.time_ns, until.order))
-        self.batch = Batch(rows[due:].copy(), pins) if due < len(rows) else EMPTY
+        held = rows[due:].copy()
+        self.batch = Batch(held, pins_of(held, pins)) if len(held) else EMPTY
         return Batch(rows[:due], pins)
 
 
