@@ -381,3 +381,13 @@ def test_a_vlan_without_a_port_is_a_mismatch() -> None:
     (drop,) = two_vms(vlan=10).send(ethernet(EVERYONE, OUTSIDE, 20), "vmnic0").drops
     assert drop.dropped is not None
     assert drop.dropped.drop == Drop(Reason.VLAN_MISMATCH, "no port is in the frame's VLAN")
+
+
+@pytest.mark.parametrize(("down", "left"), [("vmnic0", "vmnic1"), ("vmnic1", "vmnic0")])
+def test_without_the_link_of_its_uplink_a_port_is_at_home_on_the_other(down: str, left: str) -> None:
+    lab = two_vms(vlan=10)
+    lab.host("esx1").nic(down, link="down")
+    for name, mac in (("a", A), ("b", B)):
+        assert lab.send(ethernet(OUTSIDE, mac), name).ports == (left,)
+    assert set(lab.send(ethernet(EVERYONE, OUTSIDE, 10), left).ports) == {"a", "b"}
+    assert lab.send(ethernet(A, OUTSIDE, 10), down).ports == ()
