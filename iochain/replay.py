@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting, joined, source_and_serial
 from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWriter, Source, read_captures
 from iochain.chain import From, Port, PortKind, Reason
+from iochain.changes import smallest_change
 from iochain.engine.counters import Counters, DropCount
 from iochain.engine.network import Engine, Fates, Network
 from iochain.engine.path import Dropped
@@ -100,7 +101,11 @@ class Replay:
     @property
     def hints(self) -> list[str]:
         """Advice, where many drops of one kind look like a wrong rule of entry."""
-        return hints(self.wiring, self.options.captured_at, self.drops, self.counters.entered)
+        return hints(self.wiring, self.options.captured_at, self.drops, self.entries)
+
+    def change(self, drop: DropCount) -> str | None:
+        """The setting (``KEY=VALUE``, as of ``--set``) that lets such frames pass the stage; None if no one does."""
+        return smallest_change(self.wiring, drop.dropped)
 
     @property
     def damaged(self) -> bool:

@@ -267,7 +267,7 @@ ENOUGH, TOO_FEW = 1, 20
         (frame(OUTSIDE, DB), {"at": "web"}, ["not its own", "sends_as", "--at"]),
         (frame(DB, OUTSIDE, 20), {}, ["--captured-at uplink"]),
         (frame(OUTSIDE, DB), {"captured_at": "uplink"}, ["--captured-at guest"]),
-        (frame(OUTSIDE, DB, 30), {}, ["a VLAN that no port group has"]),
+        (frame(OUTSIDE, DB, 30), {}, ["in which the switch has no connected port"]),
         (frame(OUTSIDE, "02:00:00:00:00:11", 20), {}, ["sends_as"]),
         (frame(OUTSIDE, tci=20), {"at": "vmnic1"}, ["db", "floods to all uplinks"]),
     ],
