@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, Final
 
 import click
@@ -82,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (that of the process if none is given); gives the exit code."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts threads that nobody uses
     gc.set_threshold(100_000)  # what imports make stays: looking through it again and again took a tenth of a start
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # file names and arrows that the terminal has no letters for
     try:
         code = program.main(arguments, "iochain", standalone_mode=False)
         sys.stdout.flush()

@@ -6,6 +6,7 @@ All times are integer nanoseconds, since 1970 where they are moments.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from iochain.batch import source_and_serial
 from iochain.capture import CutShort, Damage, Source
 from iochain.chain import From, Port, PortKind, Reason, plain
 from iochain.cli.mistakes import mistake_document
@@ -35,7 +36,6 @@ ADDRESS_KINDS: Final = ("unicast", "multicast", "broadcast")
 def replay_document(result: "Replay", opened: OpenedLab) -> Document:
     """All that is known after a replay but the frames themselves."""
     counters = result.counters
-    several = len(result.captures) > 1
     return {
         **heading("replay", opened),
         "captures": [_capture(source) for source in result.sources],
@@ -50,7 +50,7 @@ def replay_document(result: "Replay", opened: OpenedLab) -> Document:
             for (rule, port), count in sorted(result.entries.items(), key=lambda item: -item[1])
         ],
         "ports": [_port_counters(port, counters.ports[port.number].tolist()) for port in result.wiring.ports],
-        "drops": [_drop(drop, result, several) for drop in result.drops],
+        "drops": [_drop(drop, result) for drop in result.drops],
         "super_frames": dict(result.super_frames),
         "output": None if result.options.output is None else _output(result.options.output, result.written),
         "hints": result.hints,
@@ -159,8 +159,8 @@ def _port_counters(port: Port, counters: list[Any]) -> Document:
     return {**port_document(port), **ways}
 
 
-def _drop(drop: DropCount, result: "Replay", several: bool) -> Document:
-    source = drop.first_order >> 40 if several else 0
+def _drop(drop: DropCount, result: "Replay") -> Document:
+    source, _ = source_and_serial(drop.first_order)
     return {
         **dropped(drop.dropped),
         "port": result.wiring.ports[drop.dropped.port].name if drop.dropped.port >= 0 else None,

@@ -8,8 +8,9 @@ from iochain.cli.mistakes import place_text
 from iochain.cli.text import counted, notes, paragraph, table, title
 from iochain.topology.units import format_time
 
+MOST_DROPS: Final = 100
 MOST_ROWS: Final = 30
-"""Rows of the table of refused copies; all of them are in the JSON document."""
+"""Rows of the table of drops, and of those of refused copies and of entries; all are in the JSON document."""
 _DAY_NS: Final = 86_400 * 10**9
 _LONG_NS: Final = 3 * _DAY_NS
 
@@ -26,15 +27,13 @@ def replay_text(document: Document, only_drops: bool = False, all_ports: bool = 
     yield ""
     if drops:
         yield title(f"Drops: {counted(sum(drop['frames'] for drop in drops), 'frame')}")
-        yield from _drop_table(drops, several)
+        yield from _drop_table(drops, several, MOST_DROPS)
     else:
         yield title("Drops: none")
     if refused:
         count = sum(drop["frames"] for drop in refused)
         yield from ("", title(f"Copies that ports did not take, by design: {counted(count, 'frame')}"))
-        yield from _drop_table(refused[:MOST_ROWS], several)
-        if len(refused) > MOST_ROWS:
-            yield f"  … and {len(refused) - MOST_ROWS:,} rows more (--json has all)"
+        yield from _drop_table(refused, several, MOST_ROWS)
     said = list(_notes(document))
     if said:
         yield from ("", title("Notes"))
@@ -75,7 +74,8 @@ _MORE: Final = {
 def _entries(document: Document) -> Iterator[str]:
     yield from ("", title("Entered"))
     rows = [(f"{entry['frames']:,}", entry["port"], entry["rule"]) for entry in document["entries"]]
-    yield from table("><<", ("frames", "at port", "by"), rows)
+    yield from table("><<", ("frames", "at port", "by"), rows[:MOST_ROWS])
+    yield from _rest(len(rows) - MOST_ROWS)
 
 
 def _ports(document: Document, all_ports: bool) -> Iterator[str]:
@@ -111,12 +111,18 @@ def _port_rows(port: Document) -> Iterator[tuple[str, ...]]:
         yield (*names, way, *numbers)
 
 
-def _drop_table(drops: Sequence[Document], several: bool) -> Iterator[str]:
+def _rest(more: int) -> Iterator[str]:
+    if more > 0:
+        yield f"  … and {counted(more, 'row')} more (--json has all)"
+
+
+def _drop_table(drops: Sequence[Document], several: bool, most: int) -> Iterator[str]:
     rows = []
-    for drop in drops:
+    for drop in drops[:most]:
         first = f"{drop['first_frame']:,}" + (f" of {drop['first_capture']}" if several else "")
         rows.append((f"{drop['frames']:,}", f"{drop['bytes']:,}", first, drop["where"], drop["stage"], _why(drop)))
     yield from table(">>><<<", ("frames", "bytes", "first", "where", "stage", "why"), rows)
+    yield from _rest(len(drops) - most)
 
 
 def _why(drop: Mapping[str, Any]) -> str:

@@ -1,3 +1,4 @@
+import os
 import resource
 import subprocess
 import sys
@@ -76,3 +77,12 @@ def test_no_output_and_a_full_disk_are_told() -> None:
     assert ran.returncode == 2
     assert "No space left" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_letters_that_cannot_be_written_are_no_fault(tmp_path: Path) -> None:
+    capture = str(pcap(tmp_path / "a\udcff→.pcap", [(0, ethernet())]))
+    for encoding in ("ascii", "utf-8"):
+        command = [sys.executable, "-c", PROGRAM, "replay", capture, "--lab", LAB]
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+        assert b"1 frame entered" in ran.stdout
