@@ -128,7 +128,7 @@ def _drop_table(drops: Sequence[Document], several: bool, most: int) -> Iterator
 def _why(drop: Mapping[str, Any]) -> str:
     """Reason and rule, and below them the setting that decided."""
     rule = f" ({drop['rule']})" if drop["rule"] else ""
-    setting = f"\n{drop['setting']['text']}" if drop["setting"] else ""
+    setting = f"\nset by {drop['setting']['text']}" if drop["setting"] else ""
     return f"{drop['reason_text']}{rule}{setting}"
 
 
