@@ -330,6 +330,8 @@ class Chain:
 
 def as_element(stage: Any, name: str | None = None) -> Element:
     """A stage in the form that chains keep; refuses what is none, saying what is allowed."""
+    if isinstance(stage, type):
+        raise TypeError(f"{stage.__name__} is a class and no stage; make one of it: {stage.__name__}(…)")
     name = name or name_of(stage)
     if isinstance(stage, BatchStage):
         return Element(name, stage)
@@ -373,6 +375,7 @@ class OnPackets:
     def run(self, state: Any, batch: Batch, until: Instant) -> Passed:
         """Call the function for each frame; frames that it changed get bytes of their own."""
         from scapy.layers.l2 import Ether
+        from scapy.packet import Packet
 
         from iochain.batch import batch_of, joined
 
@@ -382,12 +385,14 @@ class OnPackets:
             before = batch.frame_bytes(i)
             try:
                 packet = self.function(Ether(before))
-                after = before if packet is None or isinstance(packet, bool) else bytes(packet)
+                after = bytes(packet) if isinstance(packet, (Packet, bytes, bytearray)) else before
             except Exception as error:
                 raise BatchError(_raised(error), int(batch.rows["order"][i])) from error
             if packet is None or packet is False:
                 dropped[i] = True
                 continue
+            if after is before and not (packet is True or packet is before):
+                raise BatchError(f"returned {packet!r}, which is no packet", int(batch.rows["order"][i]))
             if len(after) < ETHERNET_BYTES:
                 what = f"returned {len(after)} bytes, which are no Ethernet frame"
                 raise BatchError(what, int(batch.rows["order"][i]))
@@ -451,13 +456,16 @@ class Alone:
         )
 
     def _run(self, lane: int, batch: Batch, until: Instant) -> Passed:
+        first = int(batch.rows["order"][0]) if len(batch) else 0
         try:
-            return self.stages[lane].run(self.states[lane], batch, until)
+            passed = self.stages[lane].run(self.states[lane], batch, until)
         except BatchError as fault:
             raise BatchError(fault.what, fault.order, lane) from fault.__cause__
         except Exception as error:
-            first = int(batch.rows["order"][0]) if len(batch) else 0
             raise BatchError(_raised(error), first, lane) from error
+        if not isinstance(passed, Passed):
+            raise BatchError(f"returned {passed!r}, which is no Passed", first, lane)
+        return passed
 
 
 def _raised(error: Exception) -> str:

@@ -450,12 +450,19 @@ class Frame:
         self.notes.writes.append((table, key, answer))
 
     def on_vlan(self, vlan: int) -> "Frame":
-        """The frame with the tag of a VLAN, put on or in the place of the one it has; the priority stays."""
+        """The frame with the tag of a VLAN, put on or in the place of the one it has; the priority stays.
+
+        ValueError if it is no VLAN number.
+        """
+        if not 0 <= vlan <= ALL_VLANS:
+            raise ValueError(f"{vlan} is no VLAN number (0 to {ALL_VLANS})")
         kept = self._of_tag(0xFFFF & ~VID_BITS, 0)
         return self._tagged(vlan | (0 if kept is None else int(kept)))
 
     def with_tci(self, tci: int) -> "Frame":
-        """The frame with this tag."""
+        """The frame with this tag. ValueError if it has more than 16 bits."""
+        if not 0 <= tci <= 0xFFFF:
+            raise ValueError(f"{tci} is no tag control information (0 to 65535)")
         return self._tagged(tci)
 
     def untagged(self) -> "Frame":

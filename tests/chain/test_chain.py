@@ -137,6 +137,14 @@ def test_what_is_no_stage_is_refused(stage: Any) -> None:
         chain().insert(stage, name="mine")
 
 
+@pytest.mark.parametrize("stage", [AccessVlan, Holder, LoudStage])
+def test_a_class_is_no_stage_but_what_is_made_of_it(stage: type) -> None:
+    with pytest.raises(
+        TypeError, match=rf"{stage.__name__} is a class and no stage; make one of it: {stage.__name__}\(…\)"
+    ):
+        chain().insert(stage, name="mine")
+
+
 @pytest.mark.parametrize(
     ("stage", "name"),
     [

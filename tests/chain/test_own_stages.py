@@ -373,6 +373,15 @@ class RaisesInBatch:
         raise RuntimeError("out of ideas")
 
 
+@frozen
+class ReturnsNothing:
+    def start(self) -> None:
+        return None
+
+    def run(self, state: None, batch: Batch, until: Instant) -> None:
+        return None
+
+
 SHOWN = f"<Frame {WEB} to {DB}"
 
 
@@ -387,8 +396,12 @@ SHOWN = f"<Frame {WEB} to {DB}"
         (lambda frame, port: Ports(("nowhere",)), ["chose port 'nowhere', which does not exist", SHOWN]),
         (raises_on_packet, ["raised RuntimeError: out of ideas", "frame 1"]),
         (lambda packet: b"short", ["returned 5 bytes, which are no Ethernet frame", "frame 1"]),
-        (lambda packet: 3.5, ["raised TypeError", "frame 1"]),
+        (lambda packet: 3.5, ["returned 3.5, which is no packet", "frame 1"]),
+        (lambda packet: 100, ["returned 100, which is no packet", "frame 1"]),
         (RaisesInBatch(), ["raised RuntimeError: out of ideas", "frame 1"]),
+        (ReturnsNothing(), ["returned None, which is no Passed", "frame 1"]),
+        (lambda frame, port: frame.on_vlan(5000), ["5000 is no VLAN number (0 to 4095)", SHOWN]),
+        (lambda frame, port: frame.with_tci(70000), ["70000 is no tag control information", SHOWN]),
     ],
     ids=[
         "raises",
@@ -400,7 +413,11 @@ SHOWN = f"<Frame {WEB} to {DB}"
         "packet: raises",
         "packet: short",
         "packet: no packet",
+        "packet: number",
         "batch: raises",
+        "batch: nothing",
+        "no VLAN",
+        "no tag",
     ],
 )
 def test_a_stage_at_fault_stops_the_run_and_is_named(stage: Any, said: list[str], engine: Engine) -> None:
