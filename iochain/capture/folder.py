@@ -14,6 +14,7 @@ from iochain.capture.endings import CaptureError
 from iochain.capture.formats import LINK_ETHERNET, PCAP_HEADER_BYTES, PCAP_NANOSECONDS, PCAP_RECORD_BYTES, PCAP_VERSION
 from iochain.capture.packing import pack_records
 from iochain.capture.writer import BUFFER_BYTES, NO_COMMENT, Numbers, OutInterface, checked
+from iochain.kernels.checked import known
 
 _ALL_BUFFERS_BYTES: Final = 64 << 20
 _LEAST_BUFFER_BYTES: Final = 4 << 10
@@ -92,7 +93,7 @@ class _InterfaceFile:
 
     def __init__(self, path: Path, buffer_bytes: int) -> None:
         self.path = path
-        self._buffer = np.empty(buffer_bytes, np.uint8)
+        self._buffer = known(np.empty(buffer_bytes, np.uint8))
         self._filled = 0
         self._append(_pcap_header(), "wb")
 
@@ -119,7 +120,7 @@ class _InterfaceFile:
         if self._filled:
             self.flush()
         else:
-            self._buffer = np.empty(PCAP_RECORD_BYTES + int(row["length"]) + int(row["pad"]) + 4, np.uint8)
+            self._buffer = known(np.empty(PCAP_RECORD_BYTES + int(row["length"]) + int(row["pad"]) + 4, np.uint8))
 
     def _append(self, data: Any, mode: str) -> None:
         """Write to the end of the file, or to a new one. Raises CaptureError."""

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from iochain.kernels.checked import known
+
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -33,12 +35,13 @@ class BufferPool:
 class Buffer:
     """The pin of a batch: as long as somebody holds it, the addresses in the batch's rows are good."""
 
-    __slots__ = ("_pool", "address", "memory")
+    __slots__ = ("_filled", "_pool", "address", "memory")
 
     def __init__(self, memory: Bytes, pool: BufferPool | None) -> None:
         self.memory = memory
         self.address: int = memory.ctypes.data
         self._pool = pool
+        self.holds(0)
 
     def __del__(self) -> None:
         if self._pool is not None:
@@ -48,3 +51,9 @@ class Buffer:
         """The bytes from ``start`` to ``stop``, to read into."""
         plain: Any = self.memory
         return memoryview(plain)[start:stop]
+
+    def holds(self, count: int) -> None:
+        """Say that the first ``count`` bytes are filled: only they may be read, and only while this pin is held."""
+        filled = self.memory[:count]
+        filled.flags.writeable = False
+        self._filled = known(filled)

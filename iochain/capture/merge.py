@@ -7,6 +7,7 @@ import numpy as np
 from numba import types
 
 from iochain.batch import Instant, Rows
+from iochain.kernels.checked import known
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import copy, load_le64
 from iochain.kernels.rows import NOWHERE, ROW, ROWS
@@ -21,7 +22,7 @@ def merged(parts: Sequence[Rows]) -> Rows:
     """All rows of the parts, each of which is in order, in order."""
     if len(parts) == 1:
         return parts[0]
-    rows = np.empty(sum(len(part) for part in parts), ROW)
+    rows = np.empty(sum(len(known(part)) for part in parts), ROW)
     nexts = np.array([part.ctypes.data for part in parts if len(part)], np.int64)
     ends = nexts + np.array([len(part) * _ROW_BYTES for part in parts if len(part)], np.int64)
     merge_rows(nexts, ends, rows)

@@ -227,6 +227,7 @@ class Source:
         walk["memory"], walk["position"] = piece.address, 0
         walk["record"] -= position
         walk["end"] = left + self._stream.fill(piece.view(left))
+        piece.holds(int(walk["end"]))
 
     def _pass_over(self, count: int, scratch: Buffer) -> None:
         """Read ``count`` bytes of a block that is skipped, and forget them."""

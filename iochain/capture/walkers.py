@@ -159,7 +159,8 @@ def time_in_ns(stamp: int, interface: Any) -> int:
             fraction = units - seconds * interface.per_second
         if interface.divide != zero:
             nanoseconds = fraction * interface.multiply // interface.divide
-    since_1970 = seconds + np.uint64(interface.offset_s)  # modulo 2**64: a negative sum is beyond the limit too
+    # modulo 2**64: a negative sum is beyond the limit too
+    since_1970 = seconds + np.uint64(np.int64(interface.offset_s))
     if since_1970 >= np.uint64(_MAX_SECONDS) or (interface.offset_s > 0 and since_1970 < seconds):
         return UNFIT_TIME
     return int(np.int64(since_1970) * 10**9 + np.int64(nanoseconds))

@@ -29,6 +29,7 @@ from iochain.capture.formats import (
     SECTION_BLOCK,
 )
 from iochain.capture.packing import OPTION, pack_blocks
+from iochain.kernels.checked import known
 from iochain.version import __version__
 
 STANDARD_OUTPUT: Final = "-"
@@ -63,10 +64,10 @@ class PcapngWriter:
         self.frames = 0
         """How many frames were given to be written."""
         self._target = Target(target)
-        self._buffer = np.empty(BUFFER_BYTES, np.uint8)
+        self._buffer = known(np.empty(BUFFER_BYTES, np.uint8))
         self._filled = 0
         self._comments: dict[str, int] = {}
-        self._options: list[bytes] = []
+        self._options: list[npt.NDArray[np.uint8]] = []
         self._option_table = np.zeros(_FIRST_COMMENTS, OPTION)
         self._target.write(section_header(comment) + b"".join(described(interface) for interface in interfaces))
 
@@ -88,11 +89,10 @@ class PcapngWriter:
         number = self._comments.get(text)
         if number is None:
             number = self._comments[text] = len(self._options)
-            self._options.append(option(OPTION_COMMENT, text))
+            self._options.append(known(np.frombuffer(option(OPTION_COMMENT, text), np.uint8)))
             if number + 1 == len(self._option_table):  # its last element stays empty: NO_COMMENT
                 self._option_table = np.concatenate([self._option_table[:-1], np.zeros(number + 2, OPTION)])
-            address = np.frombuffer(self._options[-1], np.uint8).ctypes.data
-            self._option_table[number] = (address, len(self._options[-1]))
+            self._option_table[number] = (self._options[-1].ctypes.data, len(self._options[-1]))
         return number
 
     def write(
@@ -136,7 +136,7 @@ class PcapngWriter:
             self.flush()
             return
         needed = int(row["length"]) + int(row["pad"]) + _ROOM_BESIDE + max(map(len, self._options), default=0)
-        self._buffer = np.empty(max(needed, len(self._buffer)), np.uint8)
+        self._buffer = known(np.empty(max(needed, len(self._buffer)), np.uint8))
 
 
 class Target:

@@ -9,13 +9,12 @@ for each slot the path's number + 1 (0: empty, -1: forgotten), and the key.
 from typing import Any, Final
 
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import parse_link, parse_row
+from iochain.kernels.raw import prefetch
 from iochain.kernels.rows import ROWS
 from iochain.portgroup.receive import hash_of_destination
 from iochain.uplink.nic import payload_is_longer
@@ -35,22 +34,6 @@ DERIVED_FIELDS: Final = (payload_is_longer, source_mac_hash, ip_hash_full, ip_ha
 _I32 = types.Array(types.int32, 1, "C")
 _I64 = types.Array(types.int64, 1, "C")
 _TABLE = types.Array(types.int64, 2, "C")
-
-
-@intrinsic
-def _prefetch(typing_context: Any, address: Any) -> Any:
-    """Have the cache line at an address fetched; a hint, which changes nothing."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        function = builder.module.declare_intrinsic(
-            "llvm.prefetch", [pointer], ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
-        )
-        at = builder.inttoptr(arguments[0], pointer)
-        builder.call(function, [at, word(0), word(3), word(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), generate
 
 
 @part
@@ -144,7 +127,7 @@ def look_up(
         for j in range(size):
             port = rows[block + j].port
             mixed[j] = make_key(rows, block + j, port, plans[classes[port]], words, keys[j])
-            _prefetch(start + (mixed[j] & mask) * width)
+            prefetch(start + (mixed[j] & mask) * width)
         for j in range(size):
             path = _known_path(keys[j], mixed[j], table)
             if path < 0 and len(older) > 1:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar, cast
 from numba import njit
 from numba.extending import register_jitable
 
+from iochain.kernels.checked import CHECKED, kernel
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -16,17 +18,20 @@ def compiled(signature: Any) -> Callable[[Function], Function]:
     The machine code is kept in numba's cache, so later starts only load it; what a run does not call costs nothing.
     The plain Python function stays reachable as ``.py_func``. Signatures are given as numba types, not as strings:
     strings of many arrays go wrong in writing. The cache watches the function's own file only, so a change in a part
-    of another file needs the ``__pycache__`` folders cleared.
+    of another file needs the ``__pycache__`` folders cleared. In the checked form (:mod:`iochain.kernels.checked`)
+    nothing is compiled.
     """
 
     def make(function: Function) -> Function:
-        return cast(Function, _Kernel(function, signature))
+        return cast(Function, kernel(function) if CHECKED else _Kernel(function, signature))
 
     return make
 
 
 def part(function: Function) -> Function:
     """A part of kernels: compiled into each kernel that calls it, and plain Python for all others."""
+    if CHECKED:
+        return function
     made: Function = register_jitable(error_model="numpy")(function)
     return made
 

@@ -1,7 +1,8 @@
 """Unaligned loads, stores and copies at plain addresses, compiled to the one machine instruction they are.
 
 Every other kernel reads frames through these helpers; numpy indexing is two to nine times slower for the same work
-(docs/performance.md). They check nothing: a caller hands them only addresses whose length it has checked.
+(docs/performance.md). They check nothing: a caller hands them only addresses whose length it has checked. That callers
+do is tested in the checked form (:mod:`iochain.kernels.checked`), whose helpers stand here under the same names.
 Addresses are int64 throughout, because numba treats an int64 and a uint64 argument as different functions.
 """
 
@@ -13,6 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from iochain.kernels import checked
+from iochain.kernels.checked import CHECKED
 from iochain.kernels.compiled import part
 
 _BYTE_POINTER = ir.IntType(8).as_pointer()
@@ -20,6 +23,8 @@ _BYTE_POINTER = ir.IntType(8).as_pointer()
 
 def _loader(bits: int, swap: bool) -> Callable[..., Any]:
     """An intrinsic that loads ``bits`` bits at an address, swapped to the host's order if ``swap``, zero-extended."""
+    if CHECKED:
+        return checked.loader(bits, swap)
 
     @intrinsic
     def load(typing_context: Any, address: Any) -> Any:
@@ -38,6 +43,8 @@ def _loader(bits: int, swap: bool) -> Callable[..., Any]:
 
 def _storer(bits: int, swap: bool) -> Callable[..., Any]:
     """An intrinsic that stores the low ``bits`` bits of a value at an address, swapped first if ``swap``."""
+    if CHECKED:
+        return checked.storer(bits, swap)
 
     @intrinsic
     def store(typing_context: Any, address: Any, value: Any) -> Any:
@@ -66,7 +73,7 @@ store_le64, store_be64 = _storer(64, swap=False), _storer(64, swap=True)
 
 
 @intrinsic
-def copy(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
+def _copy(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
     """Copy ``count`` bytes from address ``source`` to address ``target``; the two ranges do not overlap."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -77,6 +84,26 @@ def copy(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def _prefetch(typing_context: Any, address: Any) -> Any:
+    """Have the cache line at an address fetched; a hint, which changes nothing."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", [_BYTE_POINTER], ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, word, word, word])
+        )
+        at = builder.inttoptr(arguments[0], _BYTE_POINTER)
+        builder.call(function, [at, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+copy: Callable[..., Any] = checked.copy if CHECKED else _copy
+prefetch: Callable[..., Any] = checked.prefetch if CHECKED else _prefetch
 
 
 @part
