@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
-from iochain.chain import Chain, Drop, Element, From, Port, Ports, Verdict
+from iochain.chain import Chain, Drop, Element, From, Port, Ports, Reason, Verdict
 from iochain.engine.path import UNCHANGED, Dropped, Path, Spread
 from iochain.frame import Asked, Frame, Notes, Table
 from iochain.topology.wiring import Wiring
@@ -172,8 +172,9 @@ class Walker:
                 drops.append(_dropped(segment, team, team.verdict))
             elif team.verdict is not None:
                 ports.extend(self._number(uplink, team) for uplink in team.verdict.ports)
-        if not ports and chosen.group is None and drops:
-            return Path(tag, drops=tuple(drops), stage=end.stage)
+        if not ports and chosen.group is None:
+            nowhere = _dropped(segment, end, Drop(Reason.NO_PORT))
+            return Path(tag, drops=tuple(drops) or (nowhere,), stage=end.stage)
         except_ = -1 if chosen.except_ is None else self.numbers.get(chosen.except_, -1)
         spread = Spread(tuple(sorted(set(ports))), segment.switch if chosen.group else "", chosen.group, except_)
         return Path(tag, spread, tuple(drops), end.stage)

@@ -111,6 +111,15 @@ def test_a_stage_chooses_ports(engine: Engine) -> None:
     assert sorted(delivered(run(lab, [("web", frame(), 0)], engine))) == [(1, "db"), (1, "vmnic0")]
 
 
+def test_no_ports_at_all_are_a_drop_with_its_place(engine: Engine) -> None:
+    lab = lab_of_two()
+    lab.port("web").input.insert(lambda frame, port: Ports(()), name="nowhere")
+    (fate,) = run(lab, [("web", frame(), 0)], engine)
+    assert fate.dropped is not None
+    assert (fate.port, fate.dropped.where, fate.dropped.stage) == ("web", "web → vSwitch0", "nowhere")
+    assert fate.dropped.drop == Drop(Reason.NO_PORT)
+
+
 def test_removed_replaced_moved(engine: Engine) -> None:
     lab = lab_of_two()
     output = lab.port("db").output
