@@ -238,7 +238,7 @@ class Source:
         """Say how the source ended, now that there is nothing more to read."""
         position, end = int(self._walk["position"]), int(self._walk["end"])
         if self._stream.failure:
-            self._finish(Damage(self._offset + end, self._stream.failure))
+            self._finish(Damage(self._stream.bytes_unpacked, self._stream.failure))
         elif position != end or self._walk["trailer"] or self._stream.is_torn:
             self._finish(CutShort(self.frames, self._record_offset))
         else:

@@ -32,6 +32,8 @@ class CaptureStream:
         """Open a path, or standard input if it is ``-``. Raises CaptureError when that is not possible."""
         self.path = path
         self.failure: str | None = None
+        self.bytes_unpacked = 0
+        """How many bytes were handed out."""
         self._file = _opened(path)
         try:
             status = os.fstat(self._file.fileno())
@@ -68,6 +70,7 @@ class CaptureStream:
             if not _is_zstd_fault(error):
                 raise
             self.failure = f"the zstd data is damaged ({error})"
+        self.bytes_unpacked += filled
         return filled
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,20 @@ def test_cannot_be_opened(tmp_path: Path) -> None:
         read_captures(["-", "-"])
     with pytest.raises(CaptureError, match="null byte"):
         read_captures(["a\0b"])
+
+
+def test_damaged_while_a_block_is_skipped(tmp_path: Path) -> None:
+    """A block says that it is longer than all there is, then the packed data breaks: the damage is where it breaks."""
+    data = b"".join(BLOCKS) + struct.pack("<II", 0xBAD, 1 << 27) + bytes(2000)
+    packer = zlib.compressobj(wbits=31)
+    packed = packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH) + b"\xff" * 8
+    path = written(tmp_path, packed)
+    for piece_bytes in (256, 512, 1 << 20):
+        reader, _ = read_or_refuse(path, piece_bytes=piece_bytes)
+        assert reader is not None
+        ending = reader.sources[0].ending
+        assert isinstance(ending, Damage)
+        assert ending.offset == len(data)
 
 
 def test_piece_bytes_have_a_least_size(tmp_path: Path) -> None:
