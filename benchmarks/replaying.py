@@ -1,0 +1,83 @@
+"""One replay as a process of its own, which the other benchmarks measure; says in JSON what became of the frames."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line tool does
+
+import click
+import made
+
+from iochain.replay import Replay
+
+
+class Marks:
+    """The process's CPU time after each window, by frames so far: how fast a part of a run was."""
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[int, float]] = []
+
+    def __call__(self, bytes_read: int, bytes_total: int | None, frames: int) -> None:
+        """A window is done."""
+        self.marks.append((frames, time.process_time()))
+
+
+@click.command()
+@click.argument("traffic", type=click.Choice(list(made.ALL)))
+@click.argument("captures", nargs=-1, required=True)
+@click.option("--engine", default="paths", help="plain or paths.")
+@click.option("-o", "--output", help="Write one pcapng with all frames.")
+@click.option("--shaped", is_flag=True, help="Shaping on every port of a VM.")
+@click.option("--one-vlan", is_flag=True, help="All VMs on the first VLAN.")
+@click.option("--vms", default=made.VMS, help="How many VMs the lab has.")
+@click.option("--marks", is_flag=True, help="Say the CPU time after each window too.")
+@click.option("--floods", is_flag=True, help="Frames may be copied: deliveries may outnumber frames.")
+def main(
+    traffic: str,
+    captures: tuple[str, ...],
+    engine: str,
+    output: str | None,
+    shaped: bool,
+    one_vlan: bool,
+    vms: int,
+    marks: bool,
+    floods: bool,
+) -> None:
+    kind = made.on_one_vlan(made.ALL[traffic]) if one_vlan else made.ALL[traffic]
+    progress = Marks()
+    done = made.lab(kind, shaped, vms).replay(
+        *captures, progress=progress if marks else None, output=output, engine=engine
+    )
+    _check(done, floods, output is not None)
+    print(json.dumps({**said_of(done), "peak_mb": peak_mb(), "marks": progress.marks}))
+
+
+def said_of(done: Replay) -> dict[str, int]:
+    """The counters of a replay."""
+    counters = done.counters
+    return {
+        "entered": counters.entered,
+        "delivered": counters.delivered,
+        "dropped": counters.dropped,
+        "written": done.written,
+    }
+
+
+def peak_mb() -> float:
+    """Most memory that the process had resident, in MB; the system's count of a child begins with its parent's."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
+def _check(done: Replay, floods: bool, is_written: bool) -> None:
+    """Every frame is delivered, or the numbers would speak of something else."""
+    counters = done.counters
+    wrong = counters.dropped or (counters.delivered != counters.entered and not floods)
+    if wrong or (is_written and done.written != counters.delivered):
+        raise SystemExit(f"not every frame was delivered: {said_of(done)} {done.drops[:5]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,320 @@
+"""The main benchmark: three captures through iochain, and through what else reads and writes captures.
+
+    python benchmarks/run.py [--quick] [--only small,imix,mtu] [--repeat 3] [--json FILE] [--write-docs]
+
+Counted is the CPU time (user and system) of whole processes, the least of several runs that take turns. A steady frame
+costs (time of the large capture - time of the small one) / the difference in frames, so start-up counts nowhere.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import made
+import pages
+from attrs import asdict, define, field, frozen
+from bounds import Bound, aligned, json_option, quick_option, told
+from machine import described
+from processes import HERE, Cost, cheapest, fresh_kernels, replay_command, run, work_folder
+
+SIZES: Final = {"small": (2_000_000, 12_000_000), "imix": (1_000_000, 6_000_000), "mtu": (300_000, 1_800_000)}
+QUICK_SIZES: Final = {"small": (200_000, 2_000_000), "imix": (100_000, 1_000_000), "mtu": (30_000, 300_000)}
+SLOW_SIZES: Final = {False: (5_000, 30_000), True: (1_000, 5_000)}
+"""Frames for what walks each frame in Python, by whether the sizes are quick."""
+FILTERS: Final = {"small": "udp", "imix": "vlan and udp", "mtu": "tcp"}
+MEMORY_BYTES: Final = 4_000_000_000
+
+IOCHAIN, IOCHAIN_QUIET = "iochain, one pcapng", "iochain, no output"
+SHAPED, SHAPED_QUIET = "iochain, shaped, one pcapng", "iochain, shaped, no output"
+PLAIN, COPY, TCPDUMP = "iochain, plain engine", "cp", "tcpdump -r -w, filter"
+BASELINE, BASELINE_QUIET = "C program, one pcapng", "C program, no output"
+SCAPY, DPKT = "Scapy loop", "dpkt loop"
+
+
+@frozen
+class Job:
+    """One capture, and where things are that a contender needs."""
+
+    traffic: made.Traffic
+    frames: int
+    capture: Path
+    output: Path
+    ports: Path
+    baseline: Path
+
+
+@frozen
+class Contender:
+    """Somebody who is measured: the command, and whether it is so slow that it gets few frames."""
+
+    name: str
+    command: Callable[[Job], Sequence[str | Path]]
+    is_slow: bool = False
+    is_iochain: bool = False
+
+
+@frozen
+class Measured:
+    """What a contender took for the frames of one traffic: least CPU time at two sizes, and what the larger one said.
+
+    ``wall_share`` is time on the clock by CPU time of the larger one, the least of all runs.
+    """
+
+    traffic: str
+    contender: str
+    frames: tuple[int, int]
+    cpu_s: tuple[float, float]
+    wall_share: float
+    peak_mb: float | None = None
+
+    @property
+    def ns(self) -> float:
+        """CPU time of a steady frame, in ns; where noise is greater than the difference, of all frames."""
+        difference = self.cpu_s[1] - self.cpu_s[0]
+        if difference <= 0:
+            return self.cpu_s[1] / self.frames[1] * 1e9
+        return difference / (self.frames[1] - self.frames[0]) * 1e9
+
+    @property
+    def per_second(self) -> float:
+        """Frames per CPU second."""
+        return 1e9 / self.ns
+
+
+def contenders() -> list[Contender]:
+    """All who can be measured here."""
+    found = [
+        Contender(IOCHAIN, lambda job: _replay(job, output=job.output), is_iochain=True),
+        Contender(IOCHAIN_QUIET, lambda job: _replay(job), is_iochain=True),
+        Contender(SHAPED, lambda job: _replay(job, output=job.output, shaped=True), is_iochain=True),
+        Contender(SHAPED_QUIET, lambda job: _replay(job, shaped=True), is_iochain=True),
+        Contender(PLAIN, lambda job: _replay(job, engine="plain"), is_slow=True, is_iochain=True),
+        Contender(COPY, lambda job: ["cp", job.capture, job.output]),
+        Contender(SCAPY, lambda job: _loop(job, "scapy"), is_slow=True),
+    ]
+    if shutil.which("tcpdump"):
+        found.append(Contender(TCPDUMP, _tcpdump))
+    if shutil.which("cc"):
+        found.append(Contender(BASELINE, lambda job: [job.baseline, job.capture, job.ports, job.output]))
+        found.append(Contender(BASELINE_QUIET, lambda job: [job.baseline, job.capture, job.ports]))
+    if find_spec("dpkt"):
+        found.append(Contender(DPKT, lambda job: _loop(job, "dpkt"), is_slow=True))
+    return found
+
+
+def compiled_baseline(folder: Path) -> Path:
+    """The C program, compiled."""
+    program = folder / "baseline"
+    run(["cc", "-O3", "-o", program, HERE / "baseline.c"])
+    return program
+
+
+@define
+class Course:
+    """A run of all contenders over all traffic."""
+
+    folder: Path
+    sizes: dict[str, tuple[int, int]]
+    slow: tuple[int, int]
+    repeat: int
+    environment: dict[str, str]
+    baseline: Path = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.baseline = compiled_baseline(self.folder) if shutil.which("cc") else self.folder / "no-compiler"
+
+    def measured(self, name: str) -> list[Measured]:
+        """All contenders over one traffic, taking turns."""
+        costs: dict[tuple[str, int], list[Cost]] = {}
+        turns = [(who, frames) for who in contenders() for frames in self._frames(name, who)]
+        for round_number in range(self.repeat):
+            for who, frames in turns:
+                _progress(f"{name}: {who.name}, {frames:,} frames, {round_number + 1} of {self.repeat}")
+                costs.setdefault((who.name, frames), []).append(self._run(who, self.job(name, frames)))
+        _progress("")
+        return [self._measured(name, who, costs) for who in contenders()]
+
+    def job(self, name: str, frames: int) -> Job:
+        """A capture of so many frames, made if it is not there, and the ports of its lab."""
+        traffic = made.ALL[name]
+        capture = made.write(traffic, frames, self.folder / f"{name}-{frames}.pcap")
+        ports = self.folder / f"{name}.ports"
+        if not ports.exists():
+            made.write_ports(made.lab(traffic).wiring.ports, ports)
+        return Job(traffic, frames, capture, self.folder / "output", ports, self.baseline)
+
+    def memory(self, name: str) -> tuple[float, float]:
+        """Peak memory in MB of a replay with output, and how many GB were read: the capture as often as makes 4 GB."""
+        job = self.job(name, self.sizes[name][1])
+        size = job.capture.stat().st_size
+        times = min(4, -(-MEMORY_BYTES // size))
+        command = replay_command(name, *[job.capture] * times, output=job.output)
+        _progress(f"memory: {name}, {times} times at once")
+        cost = run(command, self.environment)
+        job.output.unlink()
+        _progress("")
+        return float(json.loads(cost.said)["peak_mb"]), times * size / 1e9
+
+    def _frames(self, name: str, who: Contender) -> tuple[int, int]:
+        return self.slow if who.is_slow else self.sizes[name]
+
+    def _run(self, who: Contender, job: Job) -> Cost:
+        """One run; the output is deleted, so that nobody pays for cutting off what was there."""
+        cost = run(who.command(job), self.environment)
+        _check(who, job, cost)
+        job.output.unlink(missing_ok=True)
+        return cost
+
+    def _measured(self, name: str, who: Contender, costs: dict[tuple[str, int], list[Cost]]) -> Measured:
+        frames = self._frames(name, who)
+        best = [cheapest(costs[who.name, count]) for count in frames]
+        large = costs[who.name, frames[1]]
+        peak = max(float(json.loads(cost.said)["peak_mb"]) for cost in large) if who.is_iochain else None
+        share = min(cost.wall_s / max(cost.cpu_s, 1e-6) for cost in large)
+        return Measured(name, who.name, frames, (best[0].cpu_s, best[1].cpu_s), share, peak)
+
+
+def bounds_of(results: Sequence[Measured]) -> list[Bound]:
+    """What is wanted of the numbers, as far as they were measured."""
+    by_name = {(one.traffic, one.contender): one for one in results}
+    found: list[Bound] = []
+
+    def times(what: str, name: str, one: str, other: str, wanted: float, at_least: bool = False) -> None:
+        """CPU time of one by that of the other; with ``at_least`` its speed by that of the other."""
+        if (name, one) in by_name and (name, other) in by_name:
+            ratio = by_name[name, one].ns / by_name[name, other].ns
+            found.append(Bound(f"{name}: {what}", 1 / ratio if at_least else ratio, wanted, "×", at_least))
+
+    for name in made.ALL:
+        is_small = name == "small"
+        times("speed against tcpdump", name, IOCHAIN, TCPDUMP, 1.1 if is_small else 1.2, at_least=True)
+        times("CPU against C, with output", name, IOCHAIN, BASELINE, 2 if is_small else 1.5)
+        times("CPU against C, without output", name, IOCHAIN_QUIET, BASELINE_QUIET, 2)
+        if name != "mtu":
+            times("shaped against not, with output", name, SHAPED, IOCHAIN, 1.75 if is_small else 1.3)
+            times("shaped against not, without output", name, SHAPED_QUIET, IOCHAIN_QUIET, 1.75 if is_small else 1.3)
+        times("speed of C against cp", name, BASELINE, COPY, 0.6, at_least=True)
+    if ("imix", IOCHAIN) in by_name:
+        found.append(Bound("imix: clock by CPU, with output", by_name["imix", IOCHAIN].wall_share, 0.75, "×"))
+    return found
+
+
+def _replay(job: Job, **options: object) -> list[str]:
+    return replay_command(job.traffic.name, job.capture, **options)
+
+
+def _loop(job: Job, which: str) -> list[str | Path]:
+    return [sys.executable, HERE / "loops.py", which, job.capture, job.output]
+
+
+def _tcpdump(job: Job) -> list[str | Path]:
+    return ["tcpdump", "-r", job.capture, "-w", job.output, FILTERS[job.traffic.name]]
+
+
+def _check(who: Contender, job: Job, cost: Cost) -> None:
+    """Who lost frames is not compared."""
+    if who.name in (COPY, TCPDUMP, SCAPY, DPKT):
+        if job.output.stat().st_size != job.capture.stat().st_size:
+            raise SystemExit(f"{who.name}: {job.output} is not as long as {job.capture}")
+    elif json.loads(cost.said)["delivered"] != job.frames:
+        raise SystemExit(f"{who.name}: not every frame was delivered: {cost.said}")
+
+
+def _progress(words: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{words}", nl=False, err=True)
+    elif words:
+        click.echo(words, err=True)
+
+
+def _check_room(folder: Path, sizes: dict[str, tuple[int, int]], names: Sequence[str]) -> None:
+    """Captures, and an output of up to twice the largest one, have to fit."""
+    needed = [sum(made.size_of(made.ALL[name], frames) for frames in sizes[name]) for name in names]
+    wanted = sum(needed) + 2 * MEMORY_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise SystemExit(f"{folder}: {free / 1e9:.1f} GB are free, {wanted / 1e9:.1f} GB are needed; see --folder")
+
+
+@contextmanager
+def _work_folder(given: Path | None) -> Iterator[Path]:
+    if given is not None:
+        given.mkdir(parents=True, exist_ok=True)
+        yield given
+        return
+    with work_folder() as name:
+        yield Path(name)
+
+
+def table_of(results: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: million frames per CPU second, and ns per frame, of each contender over each traffic."""
+    names = list(dict.fromkeys(one.traffic for one in results))
+    by_name = {(one.traffic, one.contender): one for one in results}
+    rows = []
+    for who in dict.fromkeys(one.contender for one in results):
+        some = [by_name[name, who] for name in names]
+        rows.append([who, *(_frames_text(one.per_second) for one in some), *(f"{one.ns:,.1f}" for one in some)])
+    return ["", *names, *(f"{name}, ns" for name in names)], rows
+
+
+def _frames_text(per_second: float) -> str:
+    return f"{per_second / 1e6:.2f} M" if per_second >= 1e6 else f"{per_second / 1e3:.3g} k"
+
+
+@click.command(help=__doc__.partition("\n")[0])
+@quick_option
+@json_option
+@click.option("--only", default=",".join(made.ALL), help="small, imix, mtu, or several with commas.")
+@click.option("--repeat", default=3, help="How many runs of each; the cheapest counts.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep captures here, for the next run."
+)
+@click.option("--no-memory", is_flag=True, help="Leave out the run over 4 GB.")
+@click.option("--write-docs", is_flag=True, help="Put the numbers of the JSON file into docs/performance.md.")
+def main(
+    quick: bool,
+    json_path: Path | None,
+    only: str,
+    repeat: int,
+    folder: Path | None,
+    no_memory: bool,
+    write_docs: bool,
+) -> None:
+    names = only.split(",")
+    if unknown := set(names) - set(made.ALL):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: there are {', '.join(made.ALL)}")
+    sizes = QUICK_SIZES if quick else SIZES
+    with _work_folder(folder) as place:
+        _check_room(place, sizes, names)
+        environment = fresh_kernels(place)
+        shutil.rmtree(place / "numba-cache", ignore_errors=True)
+        course = Course(place, sizes, SLOW_SIZES[quick], repeat, environment)
+        for name in names:
+            run(
+                replay_command(name, course.job(name, SLOW_SIZES[quick][0]).capture, output=place / "output"),
+                environment,
+            )
+        results = [one for name in names for one in course.measured(name)]
+        bounds = bounds_of(results)
+        if not no_memory:
+            peak_mb, size_gb = course.memory(names[-1])
+            bounds.append(Bound(f"{names[-1]}: memory, {size_gb:.1f} GB with output", peak_mb, 250, "MB"))
+    click.echo(aligned(*table_of(results)))
+    click.echo("frames per CPU second; ns of CPU time per frame\n")
+    document: dict[str, Any] = {"machine": described(), "results": [asdict(one) for one in results]}
+    head, rows = table_of(results)
+    told("replay", bounds, quick, json_path, **document, head=head, rows=rows, repeat=repeat)
+    if write_docs:
+        if json_path is None:
+            raise click.UsageError("--write-docs takes its numbers from a file: give --json too")
+        pages.write(json.loads(json_path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
