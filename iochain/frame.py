@@ -76,7 +76,7 @@ class Value:
 
     def __eq__(self, other: object) -> bool:
         self._masks[self._word] |= self._mask
-        return self._number == (int(other) if isinstance(other, Value) else other)
+        return self._number == (other if isinstance(other, int) else _comparable(other))
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -107,10 +107,17 @@ class Value:
         raise TypeError("a frame's field has no hash; ask a table with it: frame.ask(table, field)")
 
     def __str__(self) -> str:
-        return str(self._number)
+        return str(int(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self})"
+
+
+def _comparable(other: object) -> object:
+    """What a field's number is compared with. TypeError for text, which would never be equal."""
+    if isinstance(other, str):
+        raise TypeError(f"a field is a number, {other!r} is text; compare with Mac(…) or ipaddress.ip_address(…)")
+    return int(other) if isinstance(other, (Value, ipaddress.IPv4Address)) else other
 
 
 class MacValue(Value):
@@ -125,7 +132,7 @@ class MacValue(Value):
         return bool(self._number >> _GROUP_BIT & 1)
 
     def __str__(self) -> str:
-        return str(Mac(self._number))
+        return str(Mac(int(self)))
 
 
 class Ipv4Value(Value):
@@ -138,7 +145,7 @@ class Ipv4Value(Value):
         return self & int(network.netmask) == int(network.network_address)
 
     def __str__(self) -> str:
-        return str(ipaddress.IPv4Address(self._number))
+        return str(ipaddress.IPv4Address(int(self)))
 
 
 class Ipv6Value:
@@ -153,7 +160,8 @@ class Ipv6Value:
         return int(self.high) << 64 | int(self.low)
 
     def __eq__(self, other: object) -> bool:
-        number = int(other) if isinstance(other, (int, ipaddress.IPv6Address, Ipv6Value)) else -1
+        compared = _comparable(other)
+        number = int(compared) if isinstance(compared, (int, ipaddress.IPv6Address, Ipv6Value)) else -1
         return self.high == number >> 64 and self.low == number & _ALL_BITS
 
     def __hash__(self) -> int:
@@ -165,7 +173,7 @@ class Ipv6Value:
         return self.high & mask >> 64 == address >> 64 and self.low & (mask & _ALL_BITS) == address & _ALL_BITS
 
     def __str__(self) -> str:
-        return str(ipaddress.IPv6Address(self.high._number << 64 | self.low._number))
+        return str(ipaddress.IPv6Address(int(self)))
 
     def __repr__(self) -> str:
         return f"Ipv6Value({self})"

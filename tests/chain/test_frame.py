@@ -95,8 +95,12 @@ READS: list[tuple[Callable[[Any], Any], Any, dict[str, int]]] = [
     (lambda f: f.ipv6 is None, True, {}),
     (lambda f: f.tcp is None, False, {}),
     (lambda f: f.same_as(f), True, {}),
-    (lambda f: str(f.source), WEB, {}),
-    (lambda f: repr(f.source), f"MacValue({WEB})", {}),
+    (lambda f: str(f.source), WEB, {"SOURCE": ALL_BITS}),  # text may be compared too
+    (lambda f: f"{f.ipv4.source}", "10.0.0.1", {"IPV4_SOURCE": ALL_BITS}),
+    (lambda f: str(f.destination_port), "1024", {"DESTINATION_PORT": ALL_BITS}),
+    (lambda f: repr(f), f"<Frame {WEB} to {DB} vlan 10 priority 5 type 0x0800>", {}),
+    (lambda f: f.ipv4.source == ipaddress.ip_address("10.0.0.1"), True, {"IPV4_SOURCE": ALL_BITS}),
+    (lambda f: f.ipv4.source in (None, 5), False, {"IPV4_SOURCE": ALL_BITS}),
     (lambda f: f.carried_tag, 0xA00A, {}),
 ]
 
@@ -169,6 +173,21 @@ def test_putting_a_vlan_on_keeps_the_priority(tci: int, vlan: int) -> None:
 def test_a_field_has_no_hash_and_says_what_to_do(use: Callable[[Any], object]) -> None:
     with pytest.raises(TypeError, match="ask a table"):
         use(frame_of(ether() / IP()).source)
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [
+        lambda f: f.source == WEB,
+        lambda f: f.source != WEB,
+        lambda f: f.source in (None, WEB),
+        lambda f: f.ipv6.source == "fe80::1",
+        lambda f: f.ipv6.source in ("fe80::1",),
+    ],
+)
+def test_a_field_is_never_compared_with_text(compare: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError, match=r"a field is a number, .* is text; compare with Mac\(…\)"):
+        compare(frame_of(ether() / IPv6(src="fe80::1", dst="fe80::2") / UDP()))
 
 
 def test_a_frame_has_no_hash() -> None:

@@ -90,6 +90,17 @@ def test_a_function_is_a_stage(engine: Engine) -> None:
     assert dropped(fates) == [(2, "no_echo", "echo")]
 
 
+def test_what_is_asked_as_text_is_told_apart(engine: Engine) -> None:
+    def only_db(frame: Frame, port: Port) -> Verdict:
+        return frame if str(frame.destination) == DB else Drop(Reason.STAGE, f"to {frame.destination}")
+
+    lab = lab_of_two()
+    lab.port("web").input.insert(only_db)
+    fates = run(lab, [("web", frame(), 0), ("web", frame(OUTSIDE), 1), ("web", frame("02:00:00:00:00:77"), 2)], engine)
+    assert delivered(fates) == [(1, "db")]
+    assert dropped(fates) == [(2, "only_db", f"to {OUTSIDE}"), (3, "only_db", "to 02:00:00:00:00:77")]
+
+
 def test_an_object_is_a_stage(engine: Engine) -> None:
     lab = lab_of_two()
     lab.port("web").input.insert(OnlyTo(Mac(DB)), name="only db")
