@@ -457,18 +457,20 @@ class Frame:
         key = int(keys[0]) if len(keys) == 1 else tuple(map(int, keys))
         self.notes.writes.append((table, key, answer))
 
-    def on_vlan(self, vlan: int) -> "Frame":
+    def on_vlan(self, vlan: "Value | int") -> "Frame":
         """The frame with the tag of a VLAN, put on or in the place of the one it has; the priority stays.
 
         ValueError if it is no VLAN number.
         """
+        vlan = int(vlan)
         if not 0 <= vlan <= ALL_VLANS:
             raise ValueError(f"{vlan} is no VLAN number (0 to {ALL_VLANS})")
         kept = self._of_tag(0xFFFF & ~VID_BITS, 0)
         return self._tagged(vlan | (0 if kept is None else int(kept)))
 
-    def with_tci(self, tci: int) -> "Frame":
+    def with_tci(self, tci: "Value | int") -> "Frame":
         """The frame with this tag. ValueError if it has more than 16 bits."""
+        tci = int(tci)
         if not 0 <= tci <= 0xFFFF:
             raise ValueError(f"{tci} is no tag control information (0 to 65535)")
         return self._tagged(tci)

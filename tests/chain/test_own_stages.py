@@ -116,6 +116,18 @@ def test_a_stage_changes_the_tag(engine: Engine) -> None:
     assert (fate.port, fate.data[12:16]) == ("vmnic0", b"\x81\x00\xa0\x0a")
 
 
+def test_a_stage_makes_a_tag_of_a_field(engine: Engine) -> None:
+    def by_protocol(frame: Frame, port: Port) -> Verdict:
+        assert frame.ipv4 is not None
+        return frame.on_vlan(frame.ipv4.protocol)
+
+    lab = lab_of_two()
+    lab.port("web").input.insert(by_protocol)
+    packets = [Ether(src=WEB, dst=OUTSIDE) / IP(proto=number) for number in (6, 17, 6)]
+    fates = run(lab, [("web", bytes(packet), 1000 * i) for i, packet in enumerate(packets)], engine)
+    assert [fate.data[14:16] for fate in fates] == [b"\0\x06", b"\0\x11", b"\0\x06"]
+
+
 def test_a_stage_chooses_ports(engine: Engine) -> None:
     lab = lab_of_two()
     lab.port("web").input.insert(lambda frame, port: Ports(("vmnic0", "db", "db")), name="mirror")
