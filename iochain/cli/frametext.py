@@ -111,7 +111,8 @@ def _from_layers(text: str) -> bytes:
         with patch.object(socket, "getaddrinfo", _no_names):
             return _built(_Reader(flat).packet(tree), flat)
     except SyntaxError as wrong:
-        column = None if not flat else max((wrong.offset or 1) - 1, 0)
+        # Python counts some of these places in bytes of UTF-8
+        column = None if not flat else min(max((wrong.offset or 1) - 1, 0), len(flat))
         raise FrameTextError(_syntax(wrong), flat, column) from None
     except (RecursionError, MemoryError):
         raise FrameTextError("the frame is nested too deeply") from None
