@@ -161,7 +161,7 @@ class Source:
 
     def _why_not(self, head: bytes) -> str:
         """Why a file that begins like this is no capture that can be read."""
-        if self._stream.failure:
+        if self._stream.failure and len(head) < PCAP_HEADER_BYTES:  # one further on is met by large pieces only
             return self._stream.failure
         if len(head) < _MAGIC_BYTES:
             return "is cut short" if self._stream.is_torn else "is too short for a capture" if head else "is empty"
