@@ -51,8 +51,11 @@ def check(address: int, size: int, written: bool = False) -> None:
     """
     if not CHECKED or size == 0:
         return
-    if size < 0 or not any(region.holds(address, size, written) for region in _REGIONS.values()):
-        raise OutOfBounds(address, size)
+    if size > 0:
+        for region in _REGIONS.values():
+            if region.holds(address, size, written):
+                return
+    raise OutOfBounds(address, size)
 
 
 @contextmanager
