@@ -67,10 +67,16 @@ def told(section: str, bounds: Sequence[Bound], is_quick: bool, json_path: Path 
         click.echo("quick sizes: for trends; what is wanted is meant for full ones")
     if json_path is None:
         return
-    known = json.loads(json_path.read_text()) if json_path.exists() else {}
+    known = read(json_path) if json_path.exists() else {}
     size = QUICK if is_quick else FULL
     known[section] = {"size": size, **more, "bounds": [attrs.asdict(bound) for bound in bounds]}
     json_path.write_text(json.dumps(known, indent=2) + "\n")
+
+
+def read(json_path: Path) -> dict[str, Any]:
+    """All sections of a file that :func:`told` wrote."""
+    sections: dict[str, Any] = json.loads(json_path.read_text())
+    return sections
 
 
 def quick_option(function: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from bounds import BOUND_HEAD, FULL, Bound, markdown
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
-BEGIN: Final = "<!-- measured: written by benchmarks/run.py --write-docs -->"
+BEGIN: Final = "<!-- measured: written by benchmarks/run.py --page -->"
 END: Final = "<!-- end of what was measured -->"
 
 

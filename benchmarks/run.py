@@ -1,6 +1,7 @@
 """The main benchmark: three captures through iochain, and through what else reads and writes captures.
 
-    python benchmarks/run.py [--quick] [--only small,imix,mtu] [--repeat 3] [--json FILE] [--write-docs]
+    python benchmarks/run.py [--quick] [--only small,imix,mtu] [--repeat 3] [--json FILE [--write-docs]]
+    python benchmarks/run.py --page FILE
 
 Counted is the CPU time (user and system) of whole processes, the least of several runs that take turns. A steady frame
 costs (time of the large capture - time of the small one) / the difference in frames, so start-up counts nowhere.
@@ -19,7 +20,7 @@ import click
 import made
 import pages
 from attrs import asdict, define, field, frozen
-from bounds import Bound, aligned, json_option, quick_option, told
+from bounds import Bound, aligned, json_option, quick_option, read, told
 from machine import described
 from processes import HERE, Cost, cheapest, fresh_kernels, replay_command, run, work_folder
 
@@ -276,7 +277,8 @@ def _frames_text(per_second: float) -> str:
     "--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep captures here, for the next run."
 )
 @click.option("--no-memory", is_flag=True, help="Leave out the run over 4 GB.")
-@click.option("--write-docs", is_flag=True, help="Put the numbers of the JSON file into docs/performance.md.")
+@click.option("--write-docs", is_flag=True, help="Put the numbers of the JSON file into docs/performance.md then.")
+@click.option("--page", type=click.Path(exists=True, path_type=Path), help="Put those of a file there, and do no more.")
 def main(
     quick: bool,
     json_path: Path | None,
@@ -285,7 +287,13 @@ def main(
     folder: Path | None,
     no_memory: bool,
     write_docs: bool,
+    page: Path | None,
 ) -> None:
+    if page is not None:
+        pages.write(read(page))
+        return
+    if write_docs and json_path is None:
+        raise click.UsageError("--write-docs takes its numbers from a file: give --json too")
     names = only.split(",")
     if unknown := set(names) - set(made.ALL):
         raise click.BadParameter(f"{', '.join(sorted(unknown))}: there are {', '.join(made.ALL)}")
@@ -310,10 +318,8 @@ def main(
     document: dict[str, Any] = {"machine": described(), "results": [asdict(one) for one in results]}
     head, rows = table_of(results)
     told("replay", bounds, quick, json_path, **document, head=head, rows=rows, repeat=repeat)
-    if write_docs:
-        if json_path is None:
-            raise click.UsageError("--write-docs takes its numbers from a file: give --json too")
-        pages.write(json.loads(json_path.read_text()))
+    if write_docs and json_path:
+        pages.write(read(json_path))
 
 
 if __name__ == "__main__":
