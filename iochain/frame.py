@@ -486,12 +486,14 @@ class Frame:
 
     @property
     def carried_tag(self) -> int:
-        """The TCI that it has at this moment, -1 for none; for those who look on, as it notes nothing."""
+        """The TCI that it has at this moment, -1 for none. As all of it may matter, no path is remembered."""
+        self.notes.whole = True
         return self._tag
 
     @property
     def words(self) -> Words:
-        """All words of the frame, for those who look on: reading them notes nothing."""
+        """All words of the frame (:mod:`iochain.kernels.words`). As all may matter, no path is remembered."""
+        self.notes.whole = True
         return self._words
 
     def _tagged(self, tag: int) -> "Frame":
@@ -519,7 +521,8 @@ class Frame:
         return isinstance(other, Frame) and self.same_as(other)
 
     def same_as(self, other: "Frame") -> bool:
-        """Whether another frame has the same fields and the same tag; notes nothing."""
+        """Whether another frame has the same fields and the same tag. As all matter, no path is remembered."""
+        self.notes.whole = True
         return self._tag == other._tag and all(
             self._words[i] == other._words[i]
             for i in range(1, w.COUNT)
@@ -529,9 +532,15 @@ class Frame:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
+        self.notes.whole = True
         tag = "" if self._tag == NO_TAG else f" vlan {self._tag & VID_BITS} priority {self._tag >> PRIORITY_SHIFT}"
         source, destination = Mac(self._words[w.SOURCE]), Mac(self._words[w.DESTINATION])
         return f"<Frame {source} to {destination}{tag} type {self._words[w.ETHERTYPE]:#06x}>"
+
+
+def look_on(frame: Frame) -> tuple[Words, int]:
+    """A frame's words and its TCI at this moment (-1: none), for those who look on at a walk: nothing is noted."""
+    return frame._words, frame._tag
 
 
 class _Layer:

@@ -20,7 +20,7 @@ from iochain.capture import Source, read_captures
 from iochain.frame import ALL_VLANS, MAX_VLAN, VID_BITS, Mac
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.parse import parse_row
+from iochain.kernels.parse import NETWORK, parse_row
 from iochain.kernels.rows import ROWS
 
 MOST_VMS: Final = 1_000
@@ -194,7 +194,7 @@ def _is_control(destination: int) -> bool:
 def count_sources(rows: Any, start: int, slots: Any, sources: Any, totals: Any, vlan_frames: Any, words: Any) -> int:
     """Count rows from ``start`` on, up to the first that needs more room; its index, or how many rows there are."""
     for i in range(start, len(rows)):
-        parse_row(rows, i, words)
+        parse_row(rows, i, words, NETWORK)
         if words[w.PRESENT] >> w.TRANSPORT & 1 == 0 or words[w.TRANSPORT] != _TCP:
             totals[_LONGEST] = max(totals[_LONGEST], words[w.WIRE_LENGTH] - _ETHERNET_BYTES)
         mac = words[w.SOURCE]

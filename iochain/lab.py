@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from iochain.batch import batch_of, order_of
 from iochain.chain import Chain, Port
 from iochain.engine.explanation import Explanation
-from iochain.engine.network import Network
+from iochain.engine.network import Engine, Network
 from iochain.replay import Fate, Options, Progress, Replay, fates_of, replay, trace
 from iochain.topology.effective import Policy
 from iochain.topology.labfile import LoadedLab, load, structure, with_settings
@@ -127,13 +127,13 @@ class Lab:
 
     # -- running
 
-    def start(self) -> "Net":
+    def start(self, engine: Engine | str | None = None) -> "Net":
         """The lab, running: what ports and tables remember lasts from one frame to the next."""
-        return Net(self._wire())
+        return Net(self._wire(), None if engine is None else Engine(engine))
 
-    def send(self, packet: "Packet | bytes", at: str, time_ns: int = 0) -> Outcome:
+    def send(self, packet: "Packet | bytes", at: str, time_ns: int = 0, engine: Engine | str | None = None) -> Outcome:
         """Send one frame at a port of a fresh network. LookupError if there is no such port."""
-        net = self.start()
+        net = self.start(engine)
         try:
             return net.send(packet, at, time_ns)
         finally:
@@ -317,11 +317,12 @@ class Net:
     """A running lab. Frames are sent in the order of their times."""
 
     wiring: Wiring
+    engine: Engine | None = None
     network: Network = field(init=False)
     sent: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self.network = Network.of(self.wiring)
+        self.network = Network.of(self.wiring, engine=self.engine)
 
     def send(self, packet: "Packet | bytes", at: str, time_ns: int = 0) -> Outcome:
         """Send one frame at a port and run until nothing is held; its copies, drops and explanation.

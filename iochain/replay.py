@@ -15,7 +15,7 @@ from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWr
 from iochain.chain import From, Port, PortKind, Reason
 from iochain.changes import smallest_change
 from iochain.engine.counters import Counters, DropCount
-from iochain.engine.network import Engine, Fates, Network
+from iochain.engine.network import Engine, Fates, Network, default_engine
 from iochain.engine.path import Dropped
 from iochain.engine.walk import Listener
 from iochain.hints import hints
@@ -46,7 +46,7 @@ class Options:
     output: str | None = None
     points: tuple[CapturePoint, ...] = DEFAULT_POINTS
     piece_bytes: int = 1 << 20
-    engine: Engine = field(default=Engine.PLAIN, converter=Engine)
+    engine: Engine = field(factory=default_engine, converter=Engine)
 
 
 @frozen

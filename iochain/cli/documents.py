@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from iochain.batch import source_and_serial
 from iochain.capture import CutShort, Damage, Source
 from iochain.chain import From, Port, PortKind, Reason, plain
+from iochain.changes import smallest_change
 from iochain.cli.mistakes import mistake_document
 from iochain.cli.options import OpenedLab
 from iochain.engine.counters import BYTES, FRAMES, IN, OUT, DropCount
@@ -64,7 +65,11 @@ def explain_document(outcome: "Outcome", opened: OpenedLab, what: Mapping[str, A
         **what,
         "steps": [_step(step) for step in outcome.explanation.steps],
         "delivered": [_fate(fate) for fate in outcome.deliveries],
-        "dropped": [{**_fate(fate), **dropped(fate.dropped)} for fate in outcome.drops if fate.dropped],
+        "dropped": [
+            {**_fate(fate), **dropped(fate.dropped, smallest_change(opened.lab.wiring, fate.dropped))}
+            for fate in outcome.drops
+            if fate.dropped
+        ],
         "expected": None,
     }
 
@@ -95,8 +100,8 @@ def setting(value: From | None) -> Document | None:
     }
 
 
-def dropped(what: Dropped) -> Document:
-    """Where and why a frame was dropped."""
+def dropped(what: Dropped, change: str | None) -> Document:
+    """Where and why a frame was dropped, and the setting that would let it pass the stage."""
     return {
         "where": what.where,
         "stage": what.stage,
@@ -105,6 +110,7 @@ def dropped(what: Dropped) -> Document:
         "esxi_reason": what.drop.reason.esxi,
         "rule": what.drop.rule,
         "setting": setting(what.setting),
+        "change": change,
         "by_design": what.drop.reason in BY_DESIGN,
     }
 
@@ -162,7 +168,7 @@ def _port_counters(port: Port, counters: list[Any]) -> Document:
 def _drop(drop: DropCount, result: "Replay") -> Document:
     source, _ = source_and_serial(drop.first_order)
     return {
-        **dropped(drop.dropped),
+        **dropped(drop.dropped, result.change(drop)),
         "port": result.wiring.ports[drop.dropped.port].name if drop.dropped.port >= 0 else None,
         "incoming": drop.dropped.incoming,
         "frames": drop.frames,

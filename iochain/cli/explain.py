@@ -29,6 +29,7 @@ def explain(
     text: str | None,
     at: str | None,
     captured_at: str | None,
+    engine: str | None,
     expect: str | None,
     as_json: bool,
 ) -> int:
@@ -50,10 +51,11 @@ def explain(
     from iochain.cli.explain_text import explain_text
 
     if text is None:
-        outcome = opened.lab.explain(capture, number, at=at, captured_at=options.place_of(captured_at))
+        place, chosen = options.place_of(captured_at), options.engine_of(engine)
+        outcome = opened.lab.explain(capture, number, at=at, captured_at=place, **chosen)
         what = {"capture": capture, "frame": number, "at": at, "sent": None}
     else:
-        outcome = opened.lab.send(data, at or "")
+        outcome = opened.lab.send(data, at or "", engine=engine)
         what = {"capture": None, "frame": None, "at": at, "sent": data.hex()}
     document = explain_document(outcome, opened, what)
     if expect is not None:

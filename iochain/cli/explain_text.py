@@ -1,5 +1,6 @@
 """The explanation of a frame as text: each stage with its verdict, and below it what it read, asked and went by."""
 
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -50,6 +51,8 @@ def _ends(document: Document) -> Iterator[str]:
     for fate in document["dropped"]:
         rule = f" ({fate['rule']})" if fate["rule"] else ""
         yield f"dropped, {fate['where']}, at stage {fate['stage']}: {fate['reason_text']}{rule}"
+        if fate["change"]:
+            yield f"to let it pass there: --set {shlex.quote(fate['change'])}"
 
 
 def _expected(expected: Document) -> Iterator[str]:

@@ -33,14 +33,19 @@ def set_option(function: Function) -> Function:
 
 
 def entry_options(function: Function) -> Function:
-    """``--at`` and ``--captured-at``."""
+    """``--at``, ``--captured-at`` and ``--engine``."""
     at = click.option("--at", metavar="PORT", help="All frames enter by this port, whatever the lab's rules say.")
     captured_at = click.option(
         "--captured-at",
         type=click.Choice([place.value for place in CapturedAt]),
         help="Where the captures were taken, if not where the lab says.",
     )
-    return at(captured_at(function))
+    engine = click.option(
+        "--engine",
+        type=click.Choice(["paths", "plain"]),
+        help="How frames are decided: remembered paths (the default), or each frame stage by stage; same results.",
+    )
+    return at(captured_at(engine(function)))
 
 
 def json_option(function: Function) -> Function:
@@ -70,6 +75,11 @@ def open_lab(path: str | None, settings: Sequence[str], captures: Sequence[str])
 
     inferred = infer(captures)
     return OpenedLab(Lab.of(load_text(inferred.text, "inferred lab", settings)), inferred.text, inferred.summary)
+
+
+def engine_of(engine: str | None) -> dict[str, str]:
+    """``--engine`` as an option of a replay; nothing if it was not given."""
+    return {} if engine is None else {"engine": engine}
 
 
 def place_of(captured_at: str | None) -> CapturedAt | None:

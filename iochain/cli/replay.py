@@ -65,6 +65,7 @@ def replay(
     points: tuple[str, ...] | None,
     all_ports: bool,
     captured_at: str | None,
+    engine: str | None,
     **rest: Any,
 ) -> int:
     """Run captures (pcap or pcapng, plain, gzip or zstd; "-" is standard input) through a lab, merged by time.
@@ -93,6 +94,7 @@ def replay(
             start_ns=start_ns,
             stop_ns=stop_ns,
             captured_at=place,
+            **options.engine_of(engine),
             **rest,
         )
     document = replay_document(result, opened)

@@ -1,5 +1,6 @@
 """The summary of a replay as text: where frames entered, ports, uplinks, drops, notes."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -126,10 +127,11 @@ def _drop_table(drops: Sequence[Document], several: bool, most: int) -> Iterator
 
 
 def _why(drop: Mapping[str, Any]) -> str:
-    """Reason and rule, and below them the setting that decided."""
+    """Reason and rule, and below them the setting that decided, and the one that would let the frames pass."""
     rule = f" ({drop['rule']})" if drop["rule"] else ""
     setting = f"\nset by {drop['setting']['text']}" if drop["setting"] else ""
-    return f"{drop['reason_text']}{rule}{setting}"
+    change = f"\nto let them pass: --set {shlex.quote(drop['change'])}" if drop["change"] else ""
+    return f"{drop['reason_text']}{rule}{setting}{change}"
 
 
 def _notes(document: Document) -> Iterator[str]:

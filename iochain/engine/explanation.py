@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from iochain.chain import Drop, Element, From, Port, Ports, Verdict, plain
 from iochain.engine.path import Dropped
 from iochain.engine.walk import decided_by
-from iochain.frame import PRIORITY_SHIFT, VID_BITS, Asked, Derived, Frame, Mac, Table
+from iochain.frame import PRIORITY_SHIFT, VID_BITS, Asked, Derived, Frame, Mac, Table, look_on
 from iochain.kernels import words as w
 from iochain.kernels.rows import NO_TAG
 
@@ -128,7 +128,7 @@ def _dropped(drop: Drop) -> tuple[str, str]:
 
 
 def _tag_change(before: Frame, after: Frame) -> str:
-    old, new = before.carried_tag, after.carried_tag
+    (_, old), (_, new) = look_on(before), look_on(after)
     if old == new:
         return ""
     if new == NO_TAG:
@@ -143,7 +143,7 @@ def _tag(tci: int) -> str:
 
 def _read(frame: Frame, known: Sequence[int]) -> Iterator[tuple[str, str]]:
     """Fields that were read since ``known``, each with its value; absent ones are told too."""
-    masks, words = frame.notes.masks, frame.words
+    masks, (words, _) = frame.notes.masks, look_on(frame)
     for word in range(1, w.COUNT):
         fresh = masks[word] & ~(known[word] if known else 0)
         absent = masks[w.PRESENT] & ~(known[w.PRESENT] if known else 0) & ~words[w.PRESENT] & 1 << word

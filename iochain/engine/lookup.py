@@ -2,7 +2,7 @@
 
 A key is the port, and of each word of the frame the bits that stages on the way read of any frame of the port's class;
 which those are, a *plan* says, a row of int64 for each class: how many words, how many derived fields, the presence
-bits, whether more than layer 2 is needed, then (word, mask) pairs, then (derived field, argument) pairs. A table has
+bits, how far frames have to be parsed, then (word, mask) pairs, then (derived field, argument) pairs. A table has
 for each slot the path's number + 1 (0: empty, -1: forgotten), and the key.
 """
 
@@ -13,14 +13,14 @@ from numba import types
 
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.parse import parse_link, parse_row
-from iochain.kernels.raw import prefetch
-from iochain.kernels.rows import ROWS
+from iochain.kernels.parse import LINK, parse_link, parse_row
+from iochain.kernels.raw import load_be16, load_mac, prefetch
+from iochain.kernels.rows import NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 from iochain.portgroup.receive import hash_of_destination
 from iochain.uplink.nic import payload_is_longer
 from iochain.vswitch.teaming import ip_hash_full, ip_hash_last_octet, source_mac_hash
 
-WORDS, DERIVED, PRESENT, DEEP, PAIRS = range(5)
+WORDS, DERIVED, PRESENT, LEVEL, PAIRS = range(5)
 """Columns of a plan; pairs of (word, mask), then of (derived, argument), follow from PAIRS on."""
 
 EMPTY_SLOT, FORGOTTEN = 0, -1
@@ -51,44 +51,98 @@ def _derive(field: int, words: Any, argument: int) -> int:
 
 
 @part
-def make_key(rows: Any, index: int, port: int, plan: Any, words: Any, key: Any) -> int:
-    """Fill ``key`` for a row by its class's plan; gives the hash."""
-    if plan[DEEP]:
-        parse_row(rows, index, words)
+def _link_word(rows: Any, index: int, word: int) -> int:
+    """A word that is known without parsing, 0 if the frame has it not (``words.LINK_WORDS``)."""
+    row = rows[index]
+    if word == w.DESTINATION:
+        return load_mac(row.address)
+    if word == w.SOURCE:
+        return load_mac(row.address + 6)
+    if word == w.TAG:
+        return row.tag if row.tag != NO_TAG else 0
+    if word == w.ENTRY:
+        return row.entry if row.entry != NOWHERE else 0
+    if word == w.ETHERTYPE:
+        return load_be16(row.address + row.skip)  # type: ignore[no-any-return]
+    if word == w.LENGTH:
+        return row.length  # type: ignore[no-any-return]
+    if word == w.WIRE_LENGTH:
+        return row.wire_length  # type: ignore[no-any-return]
+    if word == w.ORIGIN:
+        return row.order >> SERIAL_BITS  # type: ignore[no-any-return]
+    if word == w.INTERFACE:
+        return row.interface if row.interface != NOWHERE else 0
+    return row.mss  # type: ignore[no-any-return]
+
+
+@part
+def _link_presence(rows: Any, index: int) -> int:
+    """The presence bits of the words that are known without parsing and may be absent."""
+    row = rows[index]
+    present = 1 << w.TAG if row.tag != NO_TAG else 0
+    present |= 1 << w.ENTRY if row.entry != NOWHERE else 0
+    present |= 1 << w.INTERFACE if row.interface != NOWHERE else 0
+    return present | (1 << w.MSS if row.mss != 0 else 0)
+
+
+@part
+def make_key(rows: Any, index: int, number: int, plans: Any, words: Any, keys: Any, at: int) -> int:
+    """Fill ``keys[at]`` for a row by plan ``number``; gives the hash.
+
+    Whole arrays and numbers of rows are handed on, not views of single rows: making a view costs more than the key.
+    """
+    parsed = plans[number, LEVEL] > LINK
+    if parsed:
+        parse_row(rows, index, words, plans[number, LEVEL])
+        present = words[w.PRESENT]
     else:
-        parse_link(rows, index, words)
-    present = words[w.PRESENT]
-    key[0] = port
-    key[1] = present & plan[PRESENT]
+        present = _link_presence(rows, index)
+    keys[at, 0] = rows[index].port
+    keys[at, 1] = present & plans[number, PRESENT]
+    mixed = mix(mix(0, keys[at, 0]), keys[at, 1])
     filled = 2
-    at = PAIRS
-    for _ in range(plan[WORDS]):
-        word = plan[at]
-        key[filled] = words[word] & plan[at + 1] if present >> word & 1 else 0
+    pair = PAIRS
+    for _ in range(plans[number, WORDS]):
+        word, mask = plans[number, pair], plans[number, pair + 1]
+        value = 0
+        if not parsed:
+            value = _link_word(rows, index, word)
+        elif present >> word & 1:
+            value = words[word]
+        keys[at, filled] = value & mask
+        mixed = mix(mixed, value & mask)
         filled += 1
-        at += 2
-    for _ in range(plan[DERIVED]):
-        key[filled] = _derive(plan[at], words, plan[at + 1])
+        pair += 2
+    for _ in range(plans[number, DERIVED]):
+        if not parsed:
+            parse_link(rows, index, words)
+        value = _derive(plans[number, pair], words, plans[number, pair + 1])
+        keys[at, filled] = value
+        mixed = mix(mixed, value)
         filled += 1
-        at += 2
-    for unused in range(filled, len(key)):
-        key[unused] = 0
-    mixed = 0
-    for i in range(len(key)):
-        mixed = (mixed ^ key[i]) * -7046029254386353131
-        mixed ^= (mixed >> 32) & 0xFFFFFFFF
+        pair += 2
+    for unused in range(filled, keys.shape[1]):
+        keys[at, unused] = 0
+        mixed = mix(mixed, 0)
     return mixed
 
 
 @part
-def find(key: Any, mixed: int, table: Any) -> int:
-    """The slot of a key, or of the empty slot where it would go as -1 - slot."""
+def mix(mixed: int, value: int) -> int:
+    """One more word into a hash."""
+    mixed = (mixed ^ value) * -7046029254386353131
+    return mixed ^ ((mixed >> 32) & 0xFFFFFFFF)
+
+
+@part
+def find(keys: Any, at: int, mixed: int, table: Any) -> int:
+    """The slot of ``keys[at]``, or of the empty slot where it would go as -1 - slot."""
     mask = len(table) - 1
     slot = mixed & mask
     while table[slot, 0] != EMPTY_SLOT:
         same = True
-        for i in range(len(key)):
-            if table[slot, KEY + i] != key[i]:
+        for i in range(keys.shape[1]):
+            if table[slot, KEY + i] != keys[at, i]:
                 same = False
                 break
         if same:
@@ -98,9 +152,9 @@ def find(key: Any, mixed: int, table: Any) -> int:
 
 
 @part
-def _known_path(key: Any, mixed: int, table: Any) -> int:
-    """The number of the path of a key, or -1."""
-    slot = find(key, mixed, table)
+def _known_path(keys: Any, at: int, mixed: int, table: Any) -> int:
+    """The number of the path of ``keys[at]``, or -1."""
+    slot = find(keys, at, mixed, table)
     if slot < 0 or table[slot, 0] == FORGOTTEN:
         return -1
     return table[slot, 0] - 1  # type: ignore[no-any-return]
@@ -118,22 +172,21 @@ def look_up(
     words = np.zeros(w.COUNT, np.int64)
     keys = np.empty((_BLOCK, table.shape[1] - KEY), np.int64)
     mixed = np.empty(_BLOCK, np.int64)
-    older_key = np.empty(older.shape[1] - KEY, np.int64)
+    older_key = np.empty((1, older.shape[1] - KEY), np.int64)
     mask = len(table) - 1
     start = table.ctypes.data
     width = table.shape[1] * 8
     for block in range(first, end, _BLOCK):
         size = min(_BLOCK, end - block)
         for j in range(size):
-            port = rows[block + j].port
-            mixed[j] = make_key(rows, block + j, port, plans[classes[port]], words, keys[j])
+            mixed[j] = make_key(rows, block + j, classes[rows[block + j].port], plans, words, keys, j)
             prefetch(start + (mixed[j] & mask) * width)
         for j in range(size):
-            path = _known_path(keys[j], mixed[j], table)
+            path = _known_path(keys, j, mixed[j], table)
             if path < 0 and len(older) > 1:
-                port = rows[block + j].port
-                old = make_key(rows, block + j, port, older_plans[classes[port]], words, older_key)
-                path = _known_path(older_key, old, older)
+                number = classes[rows[block + j].port]
+                old = make_key(rows, block + j, number, older_plans, words, older_key, 0)
+                path = _known_path(older_key, 0, old, older)
             if path < 0:
                 return block + j
             taken[block + j] = path
@@ -144,14 +197,13 @@ def look_up(
 def remember(rows: Any, index: int, classes: Any, plans: Any, table: Any, path: int) -> int:
     """Put the path of a row into the table, which has room; gives the slot."""
     words = np.zeros(w.COUNT, np.int64)
-    key = np.empty(table.shape[1] - KEY, np.int64)
-    port = rows[index].port
-    mixed = make_key(rows, index, port, plans[classes[port]], words, key)
-    slot = find(key, mixed, table)
+    key = np.empty((1, table.shape[1] - KEY), np.int64)
+    mixed = make_key(rows, index, classes[rows[index].port], plans, words, key, 0)
+    slot = find(key, 0, mixed, table)
     if slot < 0:
         slot = -1 - slot
-        for i in range(len(key)):
-            table[slot, KEY + i] = key[i]
+        for i in range(key.shape[1]):
+            table[slot, KEY + i] = key[0, i]
     table[slot, 0] = path + 1
     return slot
 
@@ -165,8 +217,7 @@ def move(table: Any, sets: Any, larger: Any, larger_sets: Any) -> None:
             continue
         mixed = 0
         for j in range(KEY, table.shape[1]):
-            mixed = (mixed ^ table[i, j]) * -7046029254386353131
-            mixed ^= (mixed >> 32) & 0xFFFFFFFF
+            mixed = mix(mixed, table[i, j])
         slot = mixed & mask
         while larger[slot, 0] != EMPTY_SLOT:
             slot = (slot + 1) & mask

@@ -4,6 +4,7 @@ In a window all input chains are run depth by depth, then the switches, then all
 holds past the window's end waits there, so neither the size of windows nor of pieces changes what comes out.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Final
@@ -32,6 +33,11 @@ class Engine(Enum):
 
     PLAIN = "plain"
     PATHS = "paths"
+
+
+def default_engine() -> Engine:
+    """The engine of those who do not say one: IOCHAIN_ENGINE of the environment, else remembered paths."""
+    return Engine(os.environ.get("IOCHAIN_ENGINE", Engine.PATHS.value))
 
 
 LARGEST_FLOOD: Final = 1 << 18
@@ -84,14 +90,15 @@ class Network:
     _lost: _Lost = field(factory=_Lost)
 
     @classmethod
-    def of(cls, wiring: Wiring, entry: Chain | None = None, engine: Engine = Engine.PLAIN) -> "Network":
+    def of(cls, wiring: Wiring, entry: Chain | None = None, engine: Engine | None = None) -> "Network":
         """A lab at its start; ``entry`` tells frames of captures where they enter.
 
         LabError if a batch stage stands where none can.
         """
         walker, whys = Walker.of(wiring), Whys()
         junction = None if entry is None else entry_junction(entry, walker)
-        make: type[Plain] | type[Remembered] = Plain if engine is Engine.PLAIN else Remembered
+        chosen = engine or default_engine()
+        make: type[Plain] | type[Remembered] = Plain if chosen is Engine.PLAIN else Remembered
         decider: Decider = make(walker, Paths(whys, wiring.members))
         return cls(wiring, *halves(wiring, walker), decider, whys, Counters.of(len(wiring.ports), whys), junction)
 

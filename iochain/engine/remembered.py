@@ -7,6 +7,7 @@ whole packet; a change of a table forgets just the paths that asked for the chan
 
 import time
 from collections.abc import Hashable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from iochain.engine.segments import Junction
 from iochain.engine.walk import Listener, Walker
 from iochain.frame import Derived, Notes, Table
 from iochain.kernels import words as w
-from iochain.kernels.parse import parse
+from iochain.kernels.parse import LINK, NETWORK, TRANSPORT, parse
 from iochain.portgroup.receive import hash_of_destination
 from iochain.uplink.nic import payload_is_longer
 from iochain.vswitch.teaming import source_mac_hash
@@ -210,8 +211,8 @@ class Memory:
         for plan, some, more, mask in zip(plans, words, self.derived, self.masks.view(np.int64), strict=True):
             pairs = [pair for word in some.tolist() for pair in (word, int(mask[word]))]
             pairs += [number for pair in more for number in pair]
-            link_only = w.LINK_WORDS.issuperset(some.tolist()) and not _is_deep(int(mask[w.PRESENT]), more)
-            plan[: lookup.PAIRS] = len(some), len(more), mask[w.PRESENT], not link_only
+            level = _level(set(some.tolist()), int(mask[w.PRESENT]), more)
+            plan[: lookup.PAIRS] = len(some), len(more), mask[w.PRESENT], level
             plan[lookup.PAIRS : lookup.PAIRS + len(pairs)] = pairs
         self.plans = plans
         self.table = np.zeros((_FIRST_SLOTS, lookup.KEY + width), np.int64)
@@ -299,15 +300,17 @@ class _WatchedWords(Sequence[int]):
         return len(self.words)
 
 
-_LINK_DERIVED: Final = frozenset(
-    lookup.DERIVED_FIELDS.index(function) for function in (payload_is_longer, source_mac_hash, hash_of_destination)
-)
+_LINK_DERIVED: Final = (payload_is_longer, source_mac_hash, hash_of_destination)
+"""Derived fields that need no parsing. The others that the look-up knows need IP addresses."""
 
 
-def _is_deep(presence: int, derived: Sequence[tuple[int, int]]) -> bool:
-    """Whether presence bits or derived fields need more than layer 2."""
-    shallow = sum(1 << word for word in w.LINK_WORDS)
-    return bool(presence & ~shallow) or any(number not in _LINK_DERIVED for number, _ in derived)
+def _level(words: AbstractSet[int], presence: int, derived: Sequence[tuple[int, int]]) -> int:
+    """How far frames have to be parsed for these words, presence bits and derived fields."""
+    needed = words | {word for word in range(w.COUNT) if presence >> word & 1}
+    if not needed <= w.NETWORK_WORDS:
+        return TRANSPORT
+    is_link = needed <= w.LINK_WORDS and all(lookup.DERIVED_FIELDS[field] in _LINK_DERIVED for field, _ in derived)
+    return LINK if is_link else NETWORK
 
 
 def _nothing(

@@ -16,7 +16,9 @@ from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import load_be16, load_be32, load_be64, load_mac, load_u8
 from iochain.kernels.rows import ADDRESS_BYTES, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 
-_WORDS = types.Array(types.int64, 1, "C")
+LINK, NETWORK, TRANSPORT = range(3)
+"""How far a frame is parsed: to the first EtherType; to the IP addresses or the ARP message; to its end."""
+
 _MAX_INNER_TAGS = 2
 _MAX_EXTENSIONS = 16
 _FIRST_ETHERTYPE = 0x600
@@ -36,90 +38,97 @@ def parse(rows: Any) -> npt.NDArray[np.int64]:
 
 
 @part
-def _put(words: Any, word: int, value: int) -> None:
+def _put(words: Any, word: int, value: int) -> int:
+    """Fill a word; gives its presence bit. The bits are put together in a register: a word in memory would be slow."""
     words[word] = value
-    words[w.PRESENT] |= 1 << word
+    return 1 << word
 
 
 @part
-def _parse_transport(rest: int, at: int, end: int, protocol: int, words: Any) -> None:
+def _parse_transport(rest: int, at: int, end: int, protocol: int, words: Any) -> int:
     """TCP, UDP, SCTP or ICMP at ``rest + at``, of which the bytes before ``end`` are there."""
-    _put(words, w.TRANSPORT_OFFSET, ADDRESS_BYTES + at)
+    present = 0
+    present |= _put(words, w.TRANSPORT_OFFSET, ADDRESS_BYTES + at)
     if protocol in (_TCP, _UDP, _SCTP):
         if at + 2 <= end:
-            _put(words, w.SOURCE_PORT, load_be16(rest + at))
+            present |= _put(words, w.SOURCE_PORT, load_be16(rest + at))
         if at + 4 <= end:
-            _put(words, w.DESTINATION_PORT, load_be16(rest + at + 2))
+            present |= _put(words, w.DESTINATION_PORT, load_be16(rest + at + 2))
     if protocol == _TCP:
         if at + 8 <= end:
-            _put(words, w.TCP_SEQUENCE, load_be32(rest + at + 4))
+            present |= _put(words, w.TCP_SEQUENCE, load_be32(rest + at + 4))
         if at + 12 <= end:
-            _put(words, w.TCP_ACKNOWLEDGMENT, load_be32(rest + at + 8))
+            present |= _put(words, w.TCP_ACKNOWLEDGMENT, load_be32(rest + at + 8))
         if at + 14 <= end:
             header = (load_u8(rest + at + 12) >> 4) * 4
-            _put(words, w.TCP_HEADER_LENGTH, header)
-            _put(words, w.TCP_FLAGS, load_be16(rest + at + 12) & 0x0FFF)
+            present |= _put(words, w.TCP_HEADER_LENGTH, header)
+            present |= _put(words, w.TCP_FLAGS, load_be16(rest + at + 12) & 0x0FFF)
             if header >= 20 and at + header <= end:
-                _put(words, w.PAYLOAD_OFFSET, ADDRESS_BYTES + at + header)
+                present |= _put(words, w.PAYLOAD_OFFSET, ADDRESS_BYTES + at + header)
         if at + 16 <= end:
-            _put(words, w.TCP_WINDOW, load_be16(rest + at + 14))
+            present |= _put(words, w.TCP_WINDOW, load_be16(rest + at + 14))
     elif protocol == _UDP:
         if at + 6 <= end:
-            _put(words, w.UDP_LENGTH, load_be16(rest + at + 4))
+            present |= _put(words, w.UDP_LENGTH, load_be16(rest + at + 4))
         if at + 8 <= end:
-            _put(words, w.PAYLOAD_OFFSET, ADDRESS_BYTES + at + 8)
+            present |= _put(words, w.PAYLOAD_OFFSET, ADDRESS_BYTES + at + 8)
     elif protocol in (_ICMP, _ICMPV6):
         if at + 1 <= end:
-            _put(words, w.ICMP_TYPE, load_u8(rest + at))
+            present |= _put(words, w.ICMP_TYPE, load_u8(rest + at))
         if at + 2 <= end:
-            _put(words, w.ICMP_CODE, load_u8(rest + at + 1))
+            present |= _put(words, w.ICMP_CODE, load_u8(rest + at + 1))
+    return present
 
 
 @part
-def _parse_arp(rest: int, at: int, end: int, words: Any) -> None:
+def _parse_arp(rest: int, at: int, end: int, words: Any) -> int:
+    present = 0
     if at + 8 <= end:
-        _put(words, w.ARP_OPERATION, load_be16(rest + at + 6))
+        present |= _put(words, w.ARP_OPERATION, load_be16(rest + at + 6))
     if at + 6 > end or load_be32(rest + at) << 16 | load_be16(rest + at + 4) != _ARP_ETHERNET_IPV4:
-        return
+        return present
     if at + 14 <= end:
-        _put(words, w.ARP_SENDER_MAC, load_mac(rest + at + 8))
+        present |= _put(words, w.ARP_SENDER_MAC, load_mac(rest + at + 8))
     if at + 18 <= end:
-        _put(words, w.ARP_SENDER_IP, load_be32(rest + at + 14))
+        present |= _put(words, w.ARP_SENDER_IP, load_be32(rest + at + 14))
     if at + 24 <= end:
-        _put(words, w.ARP_TARGET_MAC, load_mac(rest + at + 18))
+        present |= _put(words, w.ARP_TARGET_MAC, load_mac(rest + at + 18))
     if at + 28 <= end:
-        _put(words, w.ARP_TARGET_IP, load_be32(rest + at + 24))
+        present |= _put(words, w.ARP_TARGET_IP, load_be32(rest + at + 24))
+    return present
 
 
 @part
-def _parse_ipv4(rest: int, at: int, end: int, words: Any) -> None:
+def _parse_ipv4(rest: int, at: int, end: int, words: Any, level: int) -> int:
+    present = 0
     if at + 1 > end or load_u8(rest + at) >> 4 != 4:
-        return
+        return present
     header = (load_u8(rest + at) & 15) * 4
-    _put(words, w.IPV4_HEADER_LENGTH, header)
+    present |= _put(words, w.IPV4_HEADER_LENGTH, header)
     if at + 2 <= end:
-        _put(words, w.IPV4_TOS, load_u8(rest + at + 1))
+        present |= _put(words, w.IPV4_TOS, load_u8(rest + at + 1))
     if at + 4 <= end:
         total = load_be16(rest + at + 2)
-        _put(words, w.IPV4_TOTAL_LENGTH, total)
+        present |= _put(words, w.IPV4_TOTAL_LENGTH, total)
         if total != 0:
             end = min(end, max(at + total, at + 20))
     if at + 6 <= end:
-        _put(words, w.IPV4_ID, load_be16(rest + at + 4))
+        present |= _put(words, w.IPV4_ID, load_be16(rest + at + 4))
     if at + 8 <= end:
-        _put(words, w.IPV4_FRAGMENT, load_be16(rest + at + 6))
+        present |= _put(words, w.IPV4_FRAGMENT, load_be16(rest + at + 6))
     if at + 9 <= end:
-        _put(words, w.IPV4_TTL, load_u8(rest + at + 8))
+        present |= _put(words, w.IPV4_TTL, load_u8(rest + at + 8))
     if at + 10 <= end:
-        _put(words, w.IPV4_PROTOCOL, load_u8(rest + at + 9))
-        _put(words, w.TRANSPORT, load_u8(rest + at + 9))
+        present |= _put(words, w.IPV4_PROTOCOL, load_u8(rest + at + 9))
+        present |= _put(words, w.TRANSPORT, load_u8(rest + at + 9))
     if at + 16 <= end:
-        _put(words, w.IPV4_SOURCE, load_be32(rest + at + 12))
+        present |= _put(words, w.IPV4_SOURCE, load_be32(rest + at + 12))
     if at + 20 > end:
-        return
-    _put(words, w.IPV4_DESTINATION, load_be32(rest + at + 16))
-    if header >= 20 and at + header <= end and load_be16(rest + at + 6) & 0x1FFF == 0:
-        _parse_transport(rest, at + header, end, load_u8(rest + at + 9), words)
+        return present
+    present |= _put(words, w.IPV4_DESTINATION, load_be32(rest + at + 16))
+    if level > NETWORK and header >= 20 and at + header <= end and load_be16(rest + at + 6) & 0x1FFF == 0:
+        present |= _parse_transport(rest, at + header, end, load_u8(rest + at + 9), words)
+    return present
 
 
 @part
@@ -141,25 +150,26 @@ def _extension_bit(header: int) -> int:
 
 
 @part
-def _parse_extensions(rest: int, at: int, end: int, header: int, words: Any) -> None:
+def _parse_extensions(rest: int, at: int, end: int, header: int, words: Any) -> int:
     """Walk the extension headers of an IPv6 packet to its transport header."""
+    present = 0
     first_fragment = True
     seen = 0
     for _ in range(_MAX_EXTENSIONS):
         bit = _extension_bit(header)
         if bit == 0:
-            _put(words, w.IPV6_EXTENSIONS, seen)
-            _put(words, w.TRANSPORT, header)
+            present |= _put(words, w.IPV6_EXTENSIONS, seen)
+            present |= _put(words, w.TRANSPORT, header)
             if first_fragment:
-                _parse_transport(rest, at, end, header, words)
-            return
+                present |= _parse_transport(rest, at, end, header, words)
+            return present
         seen |= bit
         if at + 8 > end:
             break
         size = (load_u8(rest + at + 1) + 1) * 8
         if header == _FRAGMENT:
             size = 8
-            _put(words, w.IPV6_FRAGMENT, load_be16(rest + at + 2))
+            present |= _put(words, w.IPV6_FRAGMENT, load_be16(rest + at + 2))
             first_fragment = first_fragment and load_be16(rest + at + 2) >> 3 == 0
         elif header == _AUTHENTICATION:
             size = (load_u8(rest + at + 1) + 2) * 4
@@ -167,99 +177,108 @@ def _parse_extensions(rest: int, at: int, end: int, header: int, words: Any) -> 
         at += size
         if at > end:
             break
-    _put(words, w.IPV6_EXTENSIONS, seen)
+    present |= _put(words, w.IPV6_EXTENSIONS, seen)
+    return present
 
 
 @part
-def _parse_ipv6(rest: int, at: int, end: int, words: Any) -> None:
+def _parse_ipv6(rest: int, at: int, end: int, words: Any, level: int) -> int:
+    present = 0
     if at + 1 > end or load_u8(rest + at) >> 4 != 6:
-        return
+        return present
     if at + 2 <= end:
-        _put(words, w.IPV6_TRAFFIC_CLASS, load_be16(rest + at) >> 4 & 0xFF)
+        present |= _put(words, w.IPV6_TRAFFIC_CLASS, load_be16(rest + at) >> 4 & 0xFF)
     if at + 4 <= end:
-        _put(words, w.IPV6_FLOW_LABEL, load_be32(rest + at) & 0xFFFFF)
+        present |= _put(words, w.IPV6_FLOW_LABEL, load_be32(rest + at) & 0xFFFFF)
     if at + 6 <= end:
         payload = load_be16(rest + at + 4)
-        _put(words, w.IPV6_PAYLOAD_LENGTH, payload)
+        present |= _put(words, w.IPV6_PAYLOAD_LENGTH, payload)
         if payload != 0:
             end = min(end, at + 40 + payload)
     if at + 7 <= end:
-        _put(words, w.IPV6_NEXT_HEADER, load_u8(rest + at + 6))
+        present |= _put(words, w.IPV6_NEXT_HEADER, load_u8(rest + at + 6))
     if at + 8 <= end:
-        _put(words, w.IPV6_HOP_LIMIT, load_u8(rest + at + 7))
+        present |= _put(words, w.IPV6_HOP_LIMIT, load_u8(rest + at + 7))
     if at + 24 <= end:
-        _put(words, w.IPV6_SOURCE_HIGH, load_be64(rest + at + 8))
-        _put(words, w.IPV6_SOURCE_LOW, load_be64(rest + at + 16))
+        present |= _put(words, w.IPV6_SOURCE_HIGH, load_be64(rest + at + 8))
+        present |= _put(words, w.IPV6_SOURCE_LOW, load_be64(rest + at + 16))
     if at + 40 > end:
-        return
-    _put(words, w.IPV6_DESTINATION_HIGH, load_be64(rest + at + 24))
-    _put(words, w.IPV6_DESTINATION_LOW, load_be64(rest + at + 32))
-    _parse_extensions(rest, at + 40, end, load_u8(rest + at + 6), words)
+        return present
+    present |= _put(words, w.IPV6_DESTINATION_HIGH, load_be64(rest + at + 24))
+    present |= _put(words, w.IPV6_DESTINATION_LOW, load_be64(rest + at + 32))
+    if level > NETWORK:
+        present |= _parse_extensions(rest, at + 40, end, load_u8(rest + at + 6), words)
+    return present
 
 
 @part
-def _parse_types(rest: int, end: int, words: Any) -> None:
+def _parse_types(rest: int, end: int, words: Any, level: int) -> int:
     """All behind the two addresses: ``end`` bytes at ``rest``, at least the two of the EtherType."""
+    present = 0
     kind = load_be16(rest)
     if end >= 18:
-        _put(words, w.WORD_AT_26, load_be32(rest + 14))
+        present |= _put(words, w.WORD_AT_26, load_be32(rest + 14))
     if end >= 22:
-        _put(words, w.WORD_AT_30, load_be32(rest + 18))
+        present |= _put(words, w.WORD_AT_30, load_be32(rest + 18))
     at = 2
     for depth in range(_MAX_INNER_TAGS):
         if kind not in _TAG_TYPES:
             break
         if at + 4 > end:
-            return
-        _put(words, w.INNER_TCI + depth, load_be16(rest + at))
+            return present
+        present |= _put(words, w.INNER_TCI + depth, load_be16(rest + at))
         kind = load_be16(rest + at + 2)
         at += 4
     if kind in _TAG_TYPES:
-        return
-    _put(words, w.NETWORK_TYPE, kind)
-    _put(words, w.NETWORK_OFFSET, ADDRESS_BYTES + at)
+        return present
+    present |= _put(words, w.NETWORK_TYPE, kind)
+    present |= _put(words, w.NETWORK_OFFSET, ADDRESS_BYTES + at)
     if kind < _FIRST_ETHERTYPE:
         if at + 3 <= end:
-            _put(words, w.LLC, load_be16(rest + at) << 8 | load_u8(rest + at + 2))
+            present |= _put(words, w.LLC, load_be16(rest + at) << 8 | load_u8(rest + at + 2))
     elif kind == _IPV4:
-        _parse_ipv4(rest, at, end, words)
+        present |= _parse_ipv4(rest, at, end, words, level)
     elif kind == _IPV6:
-        _parse_ipv6(rest, at, end, words)
+        present |= _parse_ipv6(rest, at, end, words, level)
     elif kind == _ARP:
-        _parse_arp(rest, at, end, words)
+        present |= _parse_arp(rest, at, end, words)
+    return present
 
 
 @part
-def parse_link(rows: Any, index: int, words: Any) -> None:
-    """Fill ``words`` from row ``index`` as far as the first EtherType; the presence bits of all others are cleared."""
+def parse_link(rows: Any, index: int, words: Any) -> int:
+    """Fill ``words`` from row ``index`` as far as the first EtherType; gives the presence bits, and puts them in."""
     row = rows[index]
-    words[w.PRESENT] = 0
-    _put(words, w.DESTINATION, load_mac(row.address))
-    _put(words, w.SOURCE, load_mac(row.address + 6))
-    _put(words, w.ETHERTYPE, load_be16(row.address + row.skip))
-    _put(words, w.LENGTH, row.length)
-    _put(words, w.WIRE_LENGTH, row.wire_length)
-    _put(words, w.ORIGIN, row.order >> SERIAL_BITS)
+    present = _put(words, w.DESTINATION, load_mac(row.address))
+    present |= _put(words, w.SOURCE, load_mac(row.address + 6))
+    present |= _put(words, w.ETHERTYPE, load_be16(row.address + row.skip))
+    present |= _put(words, w.LENGTH, row.length)
+    present |= _put(words, w.WIRE_LENGTH, row.wire_length)
+    present |= _put(words, w.ORIGIN, row.order >> SERIAL_BITS)
     if row.tag != NO_TAG:
-        _put(words, w.TAG, row.tag)
+        present |= _put(words, w.TAG, row.tag)
     if row.entry != NOWHERE:
-        _put(words, w.ENTRY, row.entry)
+        present |= _put(words, w.ENTRY, row.entry)
     if row.interface != NOWHERE:
-        _put(words, w.INTERFACE, row.interface)
+        present |= _put(words, w.INTERFACE, row.interface)
     if row.mss != 0:
-        _put(words, w.MSS, row.mss)
+        present |= _put(words, w.MSS, row.mss)
+    words[w.PRESENT] = present
+    return present
 
 
 @part
-def parse_row(rows: Any, index: int, words: Any) -> None:
-    """Fill ``words`` from row ``index``; words that the frame has not keep what they held, their bits are cleared."""
-    parse_link(rows, index, words)
-    row = rows[index]
-    _parse_types(row.address + row.skip, row.length - ADDRESS_BYTES, words)
+def parse_row(rows: Any, index: int, words: Any, level: int) -> None:
+    """Fill ``words`` from row ``index`` as far as a level; words that the frame has not keep what they held."""
+    present = parse_link(rows, index, words)
+    if level > LINK:
+        row = rows[index]
+        present |= _parse_types(row.address + row.skip, row.length - ADDRESS_BYTES, words, level)
+        words[w.PRESENT] = present
 
 
 @compiled(types.void(ROWS, types.Array(types.int64, 2, "C")))
 def parse_rows(rows: Any, words: Any) -> None:
     """Fill ``words[i]`` from row *i*."""
     for i in range(len(rows)):
-        parse_row(rows, i, words[i])
+        parse_row(rows, i, words[i], TRANSPORT)

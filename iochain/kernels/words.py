@@ -84,3 +84,9 @@ LINK_WORDS: Final = frozenset(
     (PRESENT, DESTINATION, SOURCE, TAG, ETHERTYPE, LENGTH, WIRE_LENGTH, ENTRY, INTERFACE, ORIGIN, MSS)
 )
 """Words that are known without looking behind the first EtherType."""
+
+NETWORK_WORDS: Final = LINK_WORDS.union(
+    (INNER_TCI, THIRD_TCI, NETWORK_TYPE, NETWORK_OFFSET, LLC, WORD_AT_26, WORD_AT_30),
+    range(ARP_OPERATION, IPV6_DESTINATION_LOW + 1),
+)
+"""Words that are known without looking behind IP addresses and extension headers."""

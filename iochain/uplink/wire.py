@@ -17,7 +17,7 @@ from iochain.batch import Batch, Instant, Waiting
 from iochain.chain import Drop, Passed, Reason
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.parse import parse_row
+from iochain.kernels.parse import TRANSPORT, parse_row
 from iochain.kernels.rows import ETHERNET_BYTES, NO_TAG, ROW, ROWS, TAG_BYTES
 
 SMALLEST_FRAME: Final = 60
@@ -117,7 +117,7 @@ def _pad(rows: Any, index: int, smallest: int) -> None:
 def _infer_mss(rows: Any, index: int, mtu: int) -> None:
     """The segment size of a super-frame, if nothing better is known: what fits the MTU behind its headers."""
     words = np.zeros(w.COUNT, np.int64)
-    parse_row(rows, index, words)
+    parse_row(rows, index, words, TRANSPORT)
     headers = _LARGEST_HEADERS
     if words[w.PRESENT] >> w.PAYLOAD_OFFSET & 1:
         headers = words[w.PAYLOAD_OFFSET] - words[w.NETWORK_OFFSET]

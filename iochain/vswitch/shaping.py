@@ -2,12 +2,12 @@
 
 A port may send at its average rate; what it does not use is saved up to the burst size, and with savings it sends up
 to the peak rate (vSphere Networking 6.5, "Traffic Shaping Policy"). Each port has a bucket of its own. Frames count
-with all their bytes but the FCS. A frame larger than the burst passes when the bucket is full. One queue a port, in
+with all their bytes but the FCS and the outer tag. A frame larger than the burst passes when the bucket is full. One queue a port, in
 order; the queues per flow of Net.NetShaperQueuePerL3L4Flow are not modelled.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,6 @@ from iochain.batch import Batch, Instant, Waiting
 from iochain.chain import Drop, Passed, Reason
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.rows import ROW, ROWS
-
-MAX_BURST_BYTES: Final = 10**9
-"""Above this the bucket, counted in 10⁻⁹ bits, would leave int64."""
 
 
 @frozen

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any, Protocol
 
 from attrs import field, frozen
-from numba import types
 
 from iochain.chain import Drop, Port, Ports, Reason, Verdict
 from iochain.frame import Derived, Frame, Table
@@ -20,7 +19,6 @@ from iochain.kernels.compiled import part
 InUse = Table[str, tuple[str, ...]]
 """Uplinks in use, by the name of the team."""
 
-_SIGNATURE = types.int64(types.Array(types.int64, 1, "C"), types.int64)
 _UNTAGGED_NETWORK_OFFSET = 14
 
 
