@@ -13,7 +13,7 @@ from iochain.capture.formats import GZIP_MAGIC, ZSTD_MAGIC, Packing
 STANDARD_INPUT: Final = "-"
 _PACKED_BYTES: Final = 1 << 18
 _GZIP_WINDOW: Final = 31
-_ZSTD_BLOCK_BYTES: Final = 1 << 17
+_BLOCK_BYTES: Final = 1 << 17
 
 
 class Unpacked(Protocol):
@@ -114,7 +114,7 @@ class RawBytes:
 class GzipBytes:
     """What gzip packed: one member after the other (RFC 1952, 2.2), zeros behind the last one passed over.
 
-    Damaged data gives all bytes before the damage, however much is asked for at a time.
+    It unpacks a block at a time, so that the bytes before a damage are the same however much is asked for.
     """
 
     def __init__(self, raw: RawBytes) -> None:
@@ -122,28 +122,36 @@ class GzipBytes:
         self._packed = b""
         self._member = zlib.decompressobj(_GZIP_WINDOW)
         self._fault: zlib.error | None = None
+        self._rest = memoryview(b"")
         self.is_torn = False
 
     def readinto(self, target: memoryview, /) -> int:
         """Unpack into ``target``; 0 only at the end. Raises zlib.error for damaged data."""
+        if not self._rest:
+            self._rest = memoryview(self._next_block())
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def _next_block(self) -> bytes:
+        """The next bytes, none at the end. Raises zlib.error once those before a damage were given."""
         while self._fault is None:
             if self._member.eof and not self._begins_another():
-                return 0
+                return b""
             packed = self._packed or self._raw.read()
             if not packed:
                 self.is_torn = True
-                return 0
-            data = self._unpacked(packed, len(target))
-            if data:
-                target[: len(data)] = data
-                return len(data)
+                return b""
+            if data := self._unpacked(packed):
+                return data
         raise self._fault
 
-    def _unpacked(self, packed: bytes, at_most: int) -> bytes:
-        """The next bytes; where the data is damaged those before the damage, which zlib alone would keep back."""
+    def _unpacked(self, packed: bytes) -> bytes:
+        """A block; where the data is damaged the bytes before the damage, which zlib alone would keep back."""
         before = self._member.copy()
         try:
-            data = self._member.decompress(packed, at_most)
+            data = self._member.decompress(packed, _BLOCK_BYTES)
         except zlib.error as error:
             self._fault = error
             return _until_fault(before, packed)
@@ -172,7 +180,7 @@ class ZstdBytes:
         self._frames = ZstdFrames(raw)
         source: Any = self._frames
         self._reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True, closefd=False)
-        self._block = memoryview(bytearray(_ZSTD_BLOCK_BYTES))
+        self._block = memoryview(bytearray(_BLOCK_BYTES))
         self._rest = self._block[:0]
 
     @property
