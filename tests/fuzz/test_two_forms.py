@@ -22,7 +22,8 @@ from iochain import Lab
 for name in ("web-and-db.pcapng", "vrrp-takeover.pcapng", "trunk.pcapng"):
     lab = Lab.load(f"pcaps/{name.partition('.')[0]}.lab.yaml")
     result = lab.replay(f"pcaps/{name}", output=sys.argv[1], limit=80)
-    print(name, [str(drop) for drop in result.drops], result.entries, sha256(Path(sys.argv[1]).read_bytes()).hexdigest())
+    written = sha256(Path(sys.argv[1]).read_bytes()).hexdigest()
+    print(name, [str(drop) for drop in result.drops], result.entries, written)
 """
 
 
