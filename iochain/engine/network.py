@@ -21,6 +21,7 @@ from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
 from iochain.engine.remembered import Remembered
 from iochain.engine.segments import Depot, Half, Junction, entry_junction, halves
+from iochain.engine.sharing import shares_tables
 from iochain.engine.walk import Listener, Walker
 from iochain.kernels.order import first_from, merged_rows, order_of_rows, sorted_rows
 from iochain.kernels.rows import NOWHERE
@@ -85,6 +86,7 @@ class Network:
     decider: Decider
     whys: Whys
     counters: Counters
+    one_by_one: bool  # users' stages share a table between junctions: each frame is a window of its own
     entry: Junction | None = None
     entries: dict[tuple[str, int], int] = field(factory=dict)  # frames that entered, by rule and port number
     _lost: _Lost = field(factory=_Lost)
@@ -100,7 +102,9 @@ class Network:
         chosen = engine or default_engine()
         make: type[Plain] | type[Remembered] = Plain if chosen is Engine.PLAIN else Remembered
         decider: Decider = make(walker, Paths(whys, wiring.members))
-        return cls(wiring, *halves(wiring, walker), decider, whys, Counters.of(len(wiring.ports), whys), junction)
+        counters = Counters.of(len(wiring.ports), whys)
+        both = halves(wiring, walker)
+        return cls(wiring, *both, decider, whys, counters, shares_tables(*both), junction)
 
     def listen(self, order: int, listener: Listener) -> None:
         """Have a listener hear each step of the frame with this order number."""
@@ -148,6 +152,10 @@ class Network:
 
     def windows(self, batch: Batch, until: Instant = FOREVER) -> Iterator[Fates]:
         """The same in pieces: where frames are copied to very many ports the window is cut, to bound the memory."""
+        if self.one_by_one and len(batch) > 1:
+            for index in range(len(batch)):
+                yield from self.windows(batch[index : index + 1], _instant_of(batch, index + 1, until))
+            return
         batch.rows["entry"] = batch.rows["port"]
         self.counters.entered += len(batch)
         self.counters.count_ports(batch.rows, IN)
@@ -196,11 +204,7 @@ class Network:
         while first < len(batch):
             before = int(copies[first - 1]) if first else 0
             end = max(first + 1, int(np.searchsorted(copies, before + LARGEST_FLOOD, side="right")))
-            if end < len(batch):
-                row = batch.rows[end]
-                yield first, end, Instant(int(row["time_ns"]), int(row["order"]))
-            else:
-                yield first, end, until
+            yield first, end, _instant_of(batch, end, until)
             first = end
 
     def _through(self, batch: Batch, junction: Junction) -> Batch:
@@ -267,6 +271,14 @@ class Network:
             dropped, why = dropped[:due], why[:due]
             self.counters.count_drops(dropped.rows, why)
         return Fates(delivered, dropped, why, self.whys.known, until)
+
+
+def _instant_of(batch: Batch, index: int, until: Instant) -> Instant:
+    """When a frame comes; ``until`` behind the last one."""
+    if index >= len(batch):
+        return until
+    row = batch.rows[index]
+    return Instant(int(row["time_ns"]), int(row["order"]))
 
 
 def _split(batch: Batch, flags: npt.NDArray[np.bool_]) -> tuple[Batch, Batch]:

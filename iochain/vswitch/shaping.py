@@ -2,8 +2,8 @@
 
 A port may send at its average rate; what it does not use is saved up to the burst size, and with savings it sends up
 to the peak rate (vSphere Networking 6.5, "Traffic Shaping Policy"). Each port has a bucket of its own. Frames count
-with all their bytes but the FCS and the outer tag. A frame larger than the burst passes when the bucket is full. One queue a port, in
-order; the queues per flow of Net.NetShaperQueuePerL3L4Flow are not modelled.
+with all their bytes but the FCS and the outer tag. A frame larger than the burst passes when the bucket is full. One
+queue a port, in order; the queues per flow of Net.NetShaperQueuePerL3L4Flow are not modelled.
 """
 
 from collections.abc import Sequence

@@ -192,7 +192,7 @@ def test_what_is_imported_is_a_dependency_and_the_other_way_round() -> None:
     assert sorted(packages) == requirements(setup_cfg()["options"]["install_requires"])
 
 
-# -- the gap
+# -- the order of writes
 
 
 LAST: Table[int, int] = Table("length of the last frame", -1)
@@ -242,6 +242,5 @@ def test_a_write_is_seen_by_the_same_frame_where_each_has_a_window() -> None:
     assert reasons(windows) == [None, None, None]
 
 
-@pytest.mark.xfail(reason="windows are not cut between junctions that share a written table (ARCHITECTURE.md, Order)")
 def test_a_write_is_seen_in_the_order_of_frames_in_one_window() -> None:
     assert reasons([(slice(None), FOREVER)]) == [None, None, None]
