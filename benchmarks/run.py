@@ -166,10 +166,13 @@ class Course:
         return self.slow if who.is_slow else self.sizes[name]
 
     def _run(self, who: Contender, job: Job) -> Cost:
-        """One run; the output is deleted, so that nobody pays for cutting off what was there."""
+        """One run; the last output is deleted before it, so that nobody pays for cutting that off.
+
+        Not long before it: a virtual machine may give back to its host what was free for some seconds.
+        """
+        job.output.unlink(missing_ok=True)
         cost = run(who.command(job), self.environment)
         _check(who, job, cost)
-        job.output.unlink(missing_ok=True)
         return cost
 
     def _measured(self, name: str, who: Contender, costs: dict[tuple[str, int], list[Cost]]) -> Measured:
