@@ -256,7 +256,7 @@ class _Reader:
         assert isinstance(times, int)
         if len(data) * times > LARGEST_FRAME:
             raise self._fault(count, f"this is longer than {LARGEST_FRAME:,} bytes")
-        return data * times
+        return data * min(times, LARGEST_FRAME)  # nothing can be repeated ever so often
 
     def _fault(self, node: ast.AST, message: str) -> FrameTextError:
         offset = getattr(node, "col_offset", 0)  # in bytes of UTF-8
