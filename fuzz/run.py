@@ -6,12 +6,15 @@ unless ``--keep FOLDER`` names one; inputs at fault are kept in ``--faults`` (``
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from fuzz.outcomes import CORPUS, TARGETS
+
+_LAST_WORDS = 6000
 
 
 def main() -> int:
@@ -32,19 +35,22 @@ def main() -> int:
 
 
 def run(target: str, seconds: int, keep: Path, faults: Path) -> int:
-    """Fuzz one target for so long; 0 if nothing was at fault."""
+    """Fuzz one target for so long, and say how much was tried, or all that libFuzzer says of a fault; 0 if none."""
     new = keep / target
     new.mkdir(parents=True, exist_ok=True)
     faults.mkdir(parents=True, exist_ok=True)
-    print(f"== {target}, {seconds} s", flush=True)
-    options = [
-        f"-max_total_time={seconds}",
-        f"-artifact_prefix={faults}/{target}-",
-        "-print_final_stats=1",
-        "-verbosity=0",
-    ]
+    options = [f"-max_total_time={seconds}", f"-artifact_prefix={faults}/{target}-", "-print_final_stats=1"]
     command = [sys.executable, "-m", "fuzz.one", target, str(new), str(CORPUS / target), *options]
-    return subprocess.run(command, env=os.environ | {"IOCHAIN_CHECKED": "1"}, check=False).returncode
+    environment = os.environ | {"IOCHAIN_CHECKED": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    said = done.stdout + done.stderr
+    if done.returncode:
+        print(said[-_LAST_WORDS:])
+    tried = re.search(r"number_of_executed_units: (\d+)", said)
+    print(
+        f"{target}: {tried.group(1) if tried else 'no'} inputs in {seconds} s, {len(list(new.iterdir()))} reached more"
+    )
+    return done.returncode
 
 
 if __name__ == "__main__":
