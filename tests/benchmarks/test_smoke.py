@@ -16,8 +16,11 @@ from iochain.capture import read_captures
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))  # its programs find each other as scripts do
 
 import bounds
+import flood
+import keys
 import made
 import pages
+import ports
 import processes
 import run
 from bounds import Bound
@@ -110,6 +113,37 @@ def test_a_course_measures_all_sizes(folder: Path, monkeypatch: pytest.MonkeyPat
         "small: CPU against C, with output",
         "small: speed of C against cp",
     ]
+
+
+def test_all_pairs_are_met_once_first(folder: Path) -> None:
+    source, target = keys.all_pairs(6)
+    pairs = set(zip(source.tolist(), target.tolist(), strict=True))
+    assert pairs == {(a, b) for a in range(6) for b in range(6) if a != b}
+    pick = made.in_turn_then_at_random(30)
+    first = np.concatenate([pick(0, 20), pick(20, 20)])
+    assert sorted(first[:30].tolist()) == list(range(30))
+    assert set(first[30:].tolist()) <= set(range(30))
+
+
+@pytest.mark.parametrize("engine", ["plain", "paths"])
+def test_many_pairs_are_delivered(engine: str, folder: Path) -> None:
+    kind = made.on_one_vlan(made.IMIX)
+    flows = made.flows_of(kind, *keys.all_pairs(6))
+    capture = made.write(kind, 60, folder / "pairs.pcap", flows, made.in_turn_then_at_random(30))
+    done = made.lab(kind, vms=6).replay(capture, engine=engine)
+    assert done.drops == []
+    assert done.counters.delivered == 60
+
+
+@pytest.mark.parametrize("engine", ["plain", "paths"])
+def test_floods_reach_everybody(engine: str, folder: Path) -> None:
+    done = made.lab(made.SMALL, vms=12).replay(flood.broadcasts(12, folder / "flood.pcap"), engine=engine)
+    assert done.drops == []
+    assert done.counters.delivered == 12 * 12
+
+
+def test_a_window_is_measured() -> None:
+    assert 0 < ports.us_per_window(4, 20) < 100_000
 
 
 def test_a_process_that_fails_is_no_measurement() -> None:
