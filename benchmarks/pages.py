@@ -24,7 +24,7 @@ def measured(document: dict[str, Any]) -> str:
     parts = [f"Measured on: {machine}. The least of {replay['repeat']} runs."]
     if any(section["size"] != FULL for section in document.values()):
         parts.append("**Some of these numbers are of small captures (`--quick`): rough, and not to be quoted.**")
-    parts.append("Frames per CPU second, and ns of CPU time per frame:")
+    parts.append("Frames per CPU second, and ns of CPU time per frame (in brackets: of them in user mode):")
     parts.append(markdown(replay["head"], replay["rows"]))
     for name, section in document.items():
         bounds = [Bound(**bound) for bound in section["bounds"]]

@@ -20,6 +20,7 @@ class Cost:
     """What a process took, in seconds, and what it said on standard output."""
 
     cpu_s: float
+    user_s: float
     wall_s: float
     said: str
 
@@ -43,7 +44,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
         if process.returncode:
             words = " ".join(map(str, command))
             raise SystemExit(f"{words}: exit code {process.returncode}\n{errors.read()[-2000:]}")
-        return Cost(usage.ru_utime + usage.ru_stime, wall_s, output.read())
+        return Cost(usage.ru_utime + usage.ru_stime, usage.ru_utime, wall_s, output.read())
 
 
 def cheapest(costs: Sequence[Cost]) -> Cost:

@@ -152,8 +152,9 @@ def test_a_process_that_fails_is_no_measurement() -> None:
 
 
 def test_steady_frames_cost_the_difference() -> None:
-    one = run.Measured("small", run.IOCHAIN, (1_000, 11_000), (2.0, 2.001), 1.0)
+    one = run.Measured("small", run.IOCHAIN, (1_000, 11_000), (2.0, 2.001), (1.5, 1.5), 1.0)
     assert one.ns == pytest.approx(100)
+    assert one.user_ns == pytest.approx(1.5 / 11_000 * 1e9)  # no difference to be seen: of all frames
     assert one.per_second == pytest.approx(10_000_000)
     marks = [(0, 1.0), (100, 1.5), (200, 1.5), (400, 1.50002)]
     assert processes.ns_between(marks, 150) == pytest.approx(100)
