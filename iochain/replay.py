@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
+from attrs.converters import optional
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting, joined, source_and_serial
 from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWriter, Source, read_captures
@@ -43,7 +44,7 @@ class Options:
     start_ns: int | None = None
     stop_ns: int | None = None
     limit: int | None = None
-    output: str | None = None
+    output: str | None = field(default=None, converter=optional(fspath))
     points: tuple[CapturePoint, ...] = DEFAULT_POINTS
     piece_bytes: int = 1 << 20
     engine: Engine = field(factory=default_engine, converter=Engine)
