@@ -22,6 +22,7 @@ from iochain.kernels.rows import (
     SERIAL_BITS,
     TAG_BYTES,
 )
+from iochain.kernels.select import gather
 
 Rows = npt.NDArray[np.void]
 
@@ -60,6 +61,12 @@ class Batch:
     def __getitem__(self, index: Any) -> "Batch":
         """The frames that a slice, a mask or an array of indices picks."""
         return Batch(self.rows[index], self.pins)
+
+    def taken(self, index: npt.NDArray[np.int64]) -> "Batch":
+        """The frames at these indices, in this order; faster than picking them with brackets."""
+        rows = np.empty(len(index), ROW)
+        gather(self.rows, index, rows)
+        return Batch(rows, self.pins)
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """One column of all frames, as a view: writing to it writes to the batch."""

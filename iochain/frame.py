@@ -407,6 +407,11 @@ class Frame:
         return self._optional(w.ENTRY)
 
     @property
+    def from_uplink(self) -> Value:
+        """1 if the frame came in by an uplink, 0 if by a client's port. Cheaper to know than by which one."""
+        return Value(self._words[w.FROM_UPLINK], self.notes.masks, w.FROM_UPLINK, 1)
+
+    @property
     def interface(self) -> Value | None:
         """Number of the capture interface that it was read from."""
         return self._optional(w.INTERFACE)

@@ -194,7 +194,7 @@ def _is_control(destination: int) -> bool:
 def count_sources(rows: Any, start: int, slots: Any, sources: Any, totals: Any, vlan_frames: Any, words: Any) -> int:
     """Count rows from ``start`` on, up to the first that needs more room; its index, or how many rows there are."""
     for i in range(start, len(rows)):
-        parse_row(rows, i, words, NETWORK)
+        parse_row(rows[i], words.ctypes.data, NETWORK)
         if words[w.PRESENT] >> w.TRANSPORT & 1 == 0 or words[w.TRANSPORT] != _TCP:
             totals[_LONGEST] = max(totals[_LONGEST], words[w.WIRE_LENGTH] - _ETHERNET_BYTES)
         mac = words[w.SOURCE]

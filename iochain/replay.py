@@ -327,13 +327,16 @@ class _Output:
         parts = [part for part in parts if len(part[0])]
         if not parts:
             return
-        batch = joined(part[0] for part in parts)
-        direction = np.concatenate([part[1] for part in parts])
-        comment = np.concatenate([part[2] for part in parts])
-        order = order_of_rows(batch.rows)
-        batch = batch[order]
-        interface = np.where(batch.column("port") < 0, len(self.wiring.ports), batch.column("port")).astype(np.int32)
-        self.writer.write(batch, interface, direction[order], comment[order])
+        batch, direction, comment = parts[0]
+        if len(parts) > 1:
+            batch = joined(part[0] for part in parts)
+            order = order_of_rows(batch.rows)
+            batch = batch.taken(order)
+            direction = np.concatenate([part[1] for part in parts])[order]
+            comment = np.concatenate([part[2] for part in parts])[order]
+        interface = batch.column("port").copy()
+        interface[interface < 0] = len(self.wiring.ports)
+        self.writer.write(batch, interface, direction, comment)
 
     def _part(
         self, batch: Batch, directions: npt.NDArray[np.uint8]

@@ -47,6 +47,13 @@ def follow(batch: Batch, taken: npt.NDArray[np.int32], paths: PathColumns) -> Fo
     return Followed(Batch(rows, batch.pins), Batch(lost, batch.pins), why)
 
 
+def count_taken(taken: npt.NDArray[np.int32], paths: int) -> npt.NDArray[np.int64]:
+    """How many frames took each path."""
+    counts = np.zeros(paths, np.int64)
+    count_paths(taken, counts)
+    return counts
+
+
 _I32 = types.Array(types.int32, 1, "C")
 _I64 = types.Array(types.int64, 1, "C")
 _BOOL = types.Array(types.boolean, 1, "C")
@@ -113,3 +120,20 @@ def spread(
             lost[dropped].tag = tag
             why[dropped] = whys[number]
             dropped += 1
+
+
+@compiled(types.void(_I32, _I64))
+def count_paths(taken: Any, counts: Any) -> None:
+    """Add every frame to the count of its path."""
+    for i in range(len(taken)):
+        counts[taken[i]] += 1
+
+
+@compiled(types.void(ROWS, _I32, _I32, _I32, _I32))
+def lead(rows: Any, taken: Any, tags: Any, first_port: Any, ports: Any) -> None:
+    """Give every row, in its place, the tag and the one port of its path."""
+    for i in range(len(rows)):
+        path = taken[i]
+        if tags[path] != UNCHANGED:
+            rows[i].tag = tags[path]
+        rows[i].port = ports[first_port[path]]

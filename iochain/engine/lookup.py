@@ -1,9 +1,10 @@
 """The look-up: from a frame to the path that frames like it took before, compiled.
 
-A key is the port, and of each word of the frame the bits that stages on the way read of any frame of the port's class;
-which those are, a *plan* says, a row of int64 for each class: how many words, how many derived fields, the presence
-bits, how far frames have to be parsed, then (word, mask) pairs, then (derived field, argument) pairs. A table has
-for each slot the path's number + 1 (0: empty, -1: forgotten), and the key.
+A key is the port, and of each word of the frame the bits that stages on the way read of any frame of the port's class
+that came in on the same side (client or uplink). Which bits those are, a *plan* says, a row of int64 for each class and
+side: how many words, how many derived fields, the presence bits, how far frames have to be parsed, then (word, mask)
+pairs, then (derived field, argument) pairs. A table has for each slot the path's number + 1 (0: empty, -1: forgotten),
+and the key.
 """
 
 from typing import Any, Final
@@ -14,19 +15,44 @@ from numba import types
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import LINK, parse_link, parse_row
-from iochain.kernels.raw import load_be16, load_mac, prefetch
-from iochain.kernels.rows import NO_TAG, NOWHERE, ROWS, SERIAL_BITS
+from iochain.kernels.raw import load_be16, load_le64, load_mac, prefetch, store_le64, words_at, wrapped
+from iochain.kernels.rows import FROM_UPLINK, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 from iochain.portgroup.receive import hash_of_destination
 from iochain.uplink.nic import payload_is_longer
 from iochain.vswitch.teaming import ip_hash_full, ip_hash_last_octet, source_mac_hash
 
-WORDS, DERIVED, PRESENT, LEVEL, PAIRS = range(5)
-"""Columns of a plan; pairs of (word, mask), then of (derived, argument), follow from PAIRS on."""
+WORDS, DERIVED, PRESENT, LEVEL = range(4)
+"""First columns of a plan."""
+
+DESTINATION, SOURCE, TAG, ETHERTYPE, WIRE_LENGTH, ENTRY, LENGTH, INTERFACE, ORIGIN, MSS = range(4, 14)
+"""Columns of a plan with the masks of the words that are known without parsing."""
+
+PAIRS: Final = 14
+"""Column from which on pairs of (word, mask) follow, then pairs of (derived field, argument)."""
+
+LINK_COLUMNS: Final = {
+    w.DESTINATION: DESTINATION,
+    w.SOURCE: SOURCE,
+    w.TAG: TAG,
+    w.ETHERTYPE: ETHERTYPE,
+    w.WIRE_LENGTH: WIRE_LENGTH,
+    w.ENTRY: ENTRY,
+    w.LENGTH: LENGTH,
+    w.INTERFACE: INTERFACE,
+    w.ORIGIN: ORIGIN,
+    w.MSS: MSS,
+}
+"""Columns of a plan by word."""
+
+LINK_KEY: Final = 6
+"""Words of a key that hold the port, the side, presence bits, and all words that are known without parsing."""
 
 EMPTY_SLOT, FORGOTTEN = 0, -1
 KEY: Final = 1
 """Column of a table where the key begins."""
-_BLOCK: Final = 64
+_LOW: Final = 0xFFFFFFFF
+BLOCK: Final = 64
+"""How many keys are made before the first of them is looked for."""
 
 DERIVED_FIELDS: Final = (payload_is_longer, source_mac_hash, ip_hash_full, ip_hash_last_octet, hash_of_destination)
 """Derived fields that the look-up computes itself, by number; of others the words they read go into the key."""
@@ -51,174 +77,200 @@ def _derive(field: int, words: Any, argument: int) -> int:
 
 
 @part
-def _link_word(rows: Any, index: int, word: int) -> int:
-    """A word that is known without parsing, 0 if the frame has it not (``words.LINK_WORDS``)."""
-    row = rows[index]
-    if word == w.DESTINATION:
-        return load_mac(row.address)
-    if word == w.SOURCE:
-        return load_mac(row.address + 6)
-    if word == w.TAG:
-        return row.tag if row.tag != NO_TAG else 0
-    if word == w.ENTRY:
-        return row.entry if row.entry != NOWHERE else 0
-    if word == w.ETHERTYPE:
-        return load_be16(row.address + row.skip)  # type: ignore[no-any-return]
-    if word == w.LENGTH:
-        return row.length  # type: ignore[no-any-return]
-    if word == w.WIRE_LENGTH:
-        return row.wire_length  # type: ignore[no-any-return]
-    if word == w.ORIGIN:
-        return row.order >> SERIAL_BITS  # type: ignore[no-any-return]
-    if word == w.INTERFACE:
-        return row.interface if row.interface != NOWHERE else 0
-    return row.mss  # type: ignore[no-any-return]
+def _plan_of(row: Any, number: int) -> int:
+    """The plan for a row of a class: each class has one for frames of clients and one for frames from uplinks."""
+    return 2 * number + (row.flags & FROM_UPLINK)  # type: ignore[no-any-return]
 
 
 @part
-def _link_presence(rows: Any, index: int) -> int:
-    """The presence bits of the words that are known without parsing and may be absent."""
-    row = rows[index]
-    present = 1 << w.TAG if row.tag != NO_TAG else 0
-    present |= 1 << w.ENTRY if row.entry != NOWHERE else 0
-    present |= 1 << w.INTERFACE if row.interface != NOWHERE else 0
-    return present | (1 << w.MSS if row.mss != 0 else 0)
+def _mask(plan: int, column: int) -> int:
+    return load_le64(plan + 8 * column)  # type: ignore[no-any-return]
 
 
 @part
-def make_key(rows: Any, index: int, number: int, plans: Any, words: Any, keys: Any, at: int) -> int:
-    """Fill ``keys[at]`` for a row by plan ``number``; gives the hash.
+def make_key(row: Any, plan: int, scratch: int, key: int, width: int) -> int:
+    """Fill the ``width`` words at ``key`` for a row by the plan at ``plan``; gives the hash.
 
-    Whole arrays and numbers of rows are handed on, not views of single rows: making a view costs more than the key.
+    What needs no parsing is packed into LINK_KEY words without a loop or a branch: masks of what nobody reads are 0.
+    Addresses are handed on, and one row, not arrays: each would be counted in and out again, which costs more than
+    the key. ``scratch`` is room to parse in.
     """
-    parsed = plans[number, LEVEL] > LINK
-    if parsed:
-        parse_row(rows, index, words, plans[number, LEVEL])
-        present = words[w.PRESENT]
+    level = _mask(plan, LEVEL)
+    if level > LINK:
+        present = parse_row(row, scratch, level)
     else:
-        present = _link_presence(rows, index)
-    keys[at, 0] = rows[index].port
-    keys[at, 1] = present & plans[number, PRESENT]
-    mixed = mix(mix(0, keys[at, 0]), keys[at, 1])
-    filled = 2
+        present = 1 << w.TAG if row.tag != NO_TAG else 0
+        present |= 1 << w.ENTRY if row.entry != NOWHERE else 0
+        present |= 1 << w.INTERFACE if row.interface != NOWHERE else 0
+        present |= 1 << w.MSS if row.mss != 0 else 0
+    tag = row.tag & _mask(plan, TAG) & 0xFFFF if row.tag != NO_TAG else 0
+    kind = load_be16(row.address + row.skip) & _mask(plan, ETHERTYPE)
+    one = row.port << 1 | (row.flags & FROM_UPLINK)  # fewer than 2²² ports, 2²⁰ sources
+    one |= (row.order >> SERIAL_BITS & _mask(plan, ORIGIN)) << 24 | (row.mss & _mask(plan, MSS)) << 44
+    two = present & _mask(plan, PRESENT)
+    three = load_mac(row.address) & _mask(plan, DESTINATION) | tag << 48
+    four = load_mac(row.address + 6) & _mask(plan, SOURCE) | kind << 48
+    five = row.wire_length & _mask(plan, WIRE_LENGTH) & _LOW | (row.entry & _mask(plan, ENTRY) & _LOW) << 32
+    six = row.length & _mask(plan, LENGTH) & _LOW | (row.interface & _mask(plan, INTERFACE) & _LOW) << 32
+    store_le64(key, one)
+    store_le64(key + 8, two)
+    store_le64(key + 16, three)
+    store_le64(key + 24, four)
+    store_le64(key + 32, five)
+    store_le64(key + 40, six)
+    if width > LINK_KEY:
+        if level == LINK:
+            present = parse_link(row, scratch)
+        _fill_parsed(plan, scratch, present, key, width)
+    return _hash_of(key, width)
+
+
+@part
+def _fill_parsed(plan: int, words: int, present: int, key: int, width: int) -> None:
+    """Fill in what has to be parsed for, and derived fields; zeros behind them."""
     pair = PAIRS
-    for _ in range(plans[number, WORDS]):
-        word, mask = plans[number, pair], plans[number, pair + 1]
-        value = 0
-        if not parsed:
-            value = _link_word(rows, index, word)
-        elif present >> word & 1:
-            value = words[word]
-        keys[at, filled] = value & mask
-        mixed = mix(mixed, value & mask)
+    filled = LINK_KEY
+    for _ in range(_mask(plan, WORDS)):
+        word = _mask(plan, pair)
+        value = load_le64(words + 8 * word) & _mask(plan, pair + 1) if present >> word & 1 else 0
+        store_le64(key + 8 * filled, value)
         filled += 1
         pair += 2
-    for _ in range(plans[number, DERIVED]):
-        if not parsed:
-            parse_link(rows, index, words)
-        value = _derive(plans[number, pair], words, plans[number, pair + 1])
-        keys[at, filled] = value
-        mixed = mix(mixed, value)
+    for _ in range(_mask(plan, DERIVED)):
+        store_le64(key + 8 * filled, _derive(_mask(plan, pair), words_at(words, w.COUNT), _mask(plan, pair + 1)))
         filled += 1
         pair += 2
-    for unused in range(filled, keys.shape[1]):
-        keys[at, unused] = 0
-        mixed = mix(mixed, 0)
-    return mixed
+    for unused in range(filled, width):
+        store_le64(key + 8 * unused, 0)
 
 
 @part
-def mix(mixed: int, value: int) -> int:
-    """One more word into a hash."""
-    mixed = (mixed ^ value) * -7046029254386353131
-    return mixed ^ ((mixed >> 32) & 0xFFFFFFFF)
+def _folded(value: int) -> int:
+    return value ^ (value >> 32 & 0xFFFFFFFF)
 
 
 @part
-def find(keys: Any, at: int, mixed: int, table: Any) -> int:
-    """The slot of ``keys[at]``, or of the empty slot where it would go as -1 - slot."""
-    mask = len(table) - 1
-    slot = mixed & mask
-    while table[slot, 0] != EMPTY_SLOT:
-        same = True
-        for i in range(keys.shape[1]):
-            if table[slot, KEY + i] != keys[at, i]:
-                same = False
-                break
-        if same:
+def _stirred(total: int) -> int:
+    total = wrapped((total ^ (total >> 29 & 0x7FFFFFFFF)) * -4658895280553007687)
+    return total ^ (total >> 32 & 0xFFFFFFFF)
+
+
+@part
+def find(key: int, hashed: int, table: int, mask: int, width: int) -> int:
+    """The slot of a key in the table at ``table``, or of the empty slot where it would go as -1 - slot.
+
+    ``mask`` is the number of slots less one. The words that every key has are compared without a loop.
+    """
+    slot = hashed & mask
+    while True:
+        at = table + slot * 8 * (KEY + width)
+        if load_le64(at) == EMPTY_SLOT:
+            return -1 - slot
+        differs = (load_le64(at + 8) ^ load_le64(key)) | (load_le64(at + 16) ^ load_le64(key + 8))
+        differs |= (load_le64(at + 24) ^ load_le64(key + 16)) | (load_le64(at + 32) ^ load_le64(key + 24))
+        differs |= (load_le64(at + 40) ^ load_le64(key + 32)) | (load_le64(at + 48) ^ load_le64(key + 40))
+        for i in range(LINK_KEY, width):
+            differs |= load_le64(at + 8 * (KEY + i)) ^ load_le64(key + 8 * i)
+        if differs == 0:
             return slot
         slot = (slot + 1) & mask
-    return -1 - slot
 
 
 @part
-def _known_path(keys: Any, at: int, mixed: int, table: Any) -> int:
-    """The number of the path of ``keys[at]``, or -1."""
-    slot = find(keys, at, mixed, table)
-    if slot < 0 or table[slot, 0] == FORGOTTEN:
+def _known_path(key: int, hashed: int, table: int, mask: int, width: int) -> int:
+    """The number of the path of a key, or -1."""
+    slot = find(key, hashed, table, mask, width)
+    if slot < 0:
         return -1
-    return table[slot, 0] - 1  # type: ignore[no-any-return]
+    path = load_le64(table + slot * 8 * (KEY + width))
+    return path - 1 if path > 0 else -1
 
 
-@compiled(types.int64(ROWS, types.int64, types.int64, _I32, _TABLE, _TABLE, _TABLE, _TABLE, _I32))
+@compiled(types.int64(ROWS, types.int64, types.int64, _I32, _TABLE, _TABLE, _TABLE, _TABLE, _I32, _I64, _TABLE))
 def look_up(
-    rows: Any, first: int, end: int, classes: Any, plans: Any, table: Any, older_plans: Any, older: Any, taken: Any
+    rows: Any,
+    first: int,
+    end: int,
+    classes: Any,
+    plans: Any,
+    table: Any,
+    older_plans: Any,
+    older: Any,
+    taken: Any,
+    scratch: Any,
+    keys: Any,
 ) -> int:
     """Fill ``taken`` with the paths of rows from ``first`` on; gives the index of the first unknown one, or ``end``.
 
     What is not in the table is looked for in the older one, made before a mask grew, whose keys stay true. Keys are
-    made in blocks, so that the slots of a block are on their way from memory together.
+    made in blocks of ``len(keys) - 1``, so that the slots of a block are on their way from memory together.
     """
-    words = np.zeros(w.COUNT, np.int64)
-    keys = np.empty((_BLOCK, table.shape[1] - KEY), np.int64)
-    mixed = np.empty(_BLOCK, np.int64)
-    older_key = np.empty((1, older.shape[1] - KEY), np.int64)
-    mask = len(table) - 1
-    start = table.ctypes.data
-    width = table.shape[1] * 8
-    for block in range(first, end, _BLOCK):
-        size = min(_BLOCK, end - block)
+    hashes = np.empty(len(keys), np.int64)
+    width, older_width = table.shape[1] - KEY, older.shape[1] - KEY
+    mask, older_mask = len(table) - 1, len(older) - 1
+    start, older_start = table.ctypes.data, older.ctypes.data
+    plan_start, plan_bytes = plans.ctypes.data, 8 * plans.shape[1]
+    older_plan_start, older_plan_bytes = older_plans.ctypes.data, 8 * older_plans.shape[1]
+    key_start, key_bytes = keys.ctypes.data, 8 * keys.shape[1]
+    scratch_start = scratch.ctypes.data
+    older_key = key_start + key_bytes * (len(keys) - 1)
+    for block in range(first, end, len(keys) - 1):
+        size = min(len(keys) - 1, end - block)
         for j in range(size):
-            mixed[j] = make_key(rows, block + j, classes[rows[block + j].port], plans, words, keys, j)
-            prefetch(start + (mixed[j] & mask) * width)
+            row = rows[block + j]
+            plan = plan_start + plan_bytes * _plan_of(row, int(classes[row.port]))
+            hashes[j] = make_key(row, plan, scratch_start, key_start + key_bytes * j, width)
+            prefetch(start + (hashes[j] & mask) * 8 * (KEY + width))
         for j in range(size):
-            path = _known_path(keys, j, mixed[j], table)
-            if path < 0 and len(older) > 1:
-                number = classes[rows[block + j].port]
-                old = make_key(rows, block + j, number, older_plans, words, older_key, 0)
-                path = _known_path(older_key, 0, old, older)
+            path = _known_path(key_start + key_bytes * j, hashes[j], start, mask, width)
+            if path < 0 and older_mask > 0:
+                row = rows[block + j]
+                plan = older_plan_start + older_plan_bytes * _plan_of(row, int(classes[row.port]))
+                hashed = make_key(row, plan, scratch_start, older_key, older_width)
+                path = _known_path(older_key, hashed, older_start, older_mask, older_width)
             if path < 0:
                 return block + j
             taken[block + j] = path
     return end
 
 
-@compiled(types.int64(ROWS, types.int64, _I32, _TABLE, _TABLE, types.int64))
-def remember(rows: Any, index: int, classes: Any, plans: Any, table: Any, path: int) -> int:
-    """Put the path of a row into the table, which has room; gives the slot."""
-    words = np.zeros(w.COUNT, np.int64)
-    key = np.empty((1, table.shape[1] - KEY), np.int64)
-    mixed = make_key(rows, index, classes[rows[index].port], plans, words, key, 0)
-    slot = find(key, 0, mixed, table)
+@compiled(types.int64(ROWS, _I32, _TABLE, _TABLE, types.int64, _I64, _TABLE))
+def remember(rows: Any, classes: Any, plans: Any, table: Any, path: int, scratch: Any, keys: Any) -> int:
+    """Put the path of the one row into the table, which has room; gives the slot."""
+    row = rows[0]
+    width = table.shape[1] - KEY
+    plan = plans.ctypes.data + 8 * plans.shape[1] * _plan_of(row, int(classes[row.port]))
+    hashed = make_key(row, plan, scratch.ctypes.data, keys.ctypes.data, width)
+    slot = find(keys.ctypes.data, hashed, table.ctypes.data, len(table) - 1, width)
     if slot < 0:
         slot = -1 - slot
-        for i in range(key.shape[1]):
-            table[slot, KEY + i] = key[0, i]
+        for i in range(width):
+            table[slot, KEY + i] = keys[0, i]
     table[slot, 0] = path + 1
     return slot
+
+
+@part
+def _hash_of(key: int, width: int) -> int:
+    """The hash of a key as :func:`make_key` gave it."""
+    total = _folded(load_le64(key)) * -7046029254386353131 + _folded(load_le64(key + 8)) * -3335678366873096957
+    total += _folded(load_le64(key + 16)) * -4658895280553007687 + _folded(load_le64(key + 24)) * -7723592293110705685
+    total += _folded(load_le64(key + 32)) * -4265267296055464877 + _folded(load_le64(key + 40)) * -2960836687050489549
+    total = wrapped(total)
+    for i in range(LINK_KEY, width):
+        total = wrapped((total ^ _folded(load_le64(key + 8 * i))) * -7046029254386353131)
+    return _stirred(total)
 
 
 @compiled(types.void(_TABLE, _I32, _TABLE, _I32))
 def move(table: Any, sets: Any, larger: Any, larger_sets: Any) -> None:
     """Put everything that is remembered, with the number of what it depends on, into a larger table."""
     mask = len(larger) - 1
+    width = table.shape[1] - KEY
     for i in range(len(table)):
         if table[i, 0] <= EMPTY_SLOT:
             continue
-        mixed = 0
-        for j in range(KEY, table.shape[1]):
-            mixed = mix(mixed, table[i, j])
-        slot = mixed & mask
+        slot = _hash_of(table.ctypes.data + 8 * (i * (KEY + width) + KEY), width) & mask
         while larger[slot, 0] != EMPTY_SLOT:
             slot = (slot + 1) & mask
         for j in range(table.shape[1]):

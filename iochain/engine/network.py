@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, joined, joined_pins
 from iochain.chain import Chain, Drop
 from iochain.engine.counters import IN, OUT, Counters
-from iochain.engine.following import follow
+from iochain.engine.following import count_taken, follow, lead
 from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
 from iochain.engine.remembered import Remembered
@@ -25,7 +25,7 @@ from iochain.engine.sharing import shares_tables
 from iochain.engine.walk import Listener, Walker
 from iochain.kernels.order import first_from, merged_rows, order_of_rows, sorted_rows
 from iochain.kernels.rows import NOWHERE
-from iochain.kernels.select import split_by_port
+from iochain.kernels.select import mark_entries, split_by_port
 from iochain.topology.wiring import Wiring
 
 
@@ -86,6 +86,7 @@ class Network:
     decider: Decider
     whys: Whys
     counters: Counters
+    is_uplink: npt.NDArray[np.bool_]  # by port number
     one_by_one: bool  # users' stages share a table between junctions: each frame is a window of its own
     entry: Junction | None = None
     entries: dict[tuple[str, int], int] = field(factory=dict)  # frames that entered, by rule and port number
@@ -104,7 +105,8 @@ class Network:
         decider: Decider = make(walker, Paths(whys, wiring.members))
         counters = Counters.of(len(wiring.ports), whys)
         both = halves(wiring, walker)
-        return cls(wiring, *both, decider, whys, counters, shares_tables(*both), junction)
+        is_uplink = np.array([port.uplink for port in wiring.ports], np.bool_)
+        return cls(wiring, *both, decider, whys, counters, is_uplink, shares_tables(*both), junction)
 
     def listen(self, order: int, listener: Listener) -> None:
         """Have a listener hear each step of the frame with this order number."""
@@ -127,8 +129,11 @@ class Network:
         assert self.entry is not None
         batch.rows["port"] = 0
         taken = self.decider.decide(batch, self.entry)
-        self._count_entries(taken)
-        followed = follow(batch, taken, self.decider.paths.columns())
+        columns = self.decider.paths.columns()
+        if self._count_entries(taken) == 0:
+            lead(batch.rows, taken, columns.tags, columns.first_port, columns.ports)
+            return batch
+        followed = follow(batch, taken, columns)
         self.counters.entered += len(followed.dropped)
         self._lost.add(_at(followed.dropped, NOWHERE), followed.why)
         return followed.batch
@@ -156,7 +161,7 @@ class Network:
             for index in range(len(batch)):
                 yield from self.windows(batch[index : index + 1], _instant_of(batch, index + 1, until))
             return
-        batch.rows["entry"] = batch.rows["port"]
+        mark_entries(batch.rows, self.is_uplink)
         self.counters.entered += len(batch)
         self.counters.count_ports(batch.rows, IN)
         batch = self._input(batch, until)
@@ -209,7 +214,7 @@ class Network:
 
     def _through(self, batch: Batch, junction: Junction) -> Batch:
         """Through the header stages of one depth; gives the frames that go on."""
-        if not len(batch):
+        if not len(batch) or junction.is_empty:
             return batch
         return self._follow(batch, self.decider.decide(batch, junction))
 
@@ -238,13 +243,16 @@ class Network:
 
     # -- what is counted
 
-    def _count_entries(self, taken: npt.NDArray[np.int32]) -> None:
-        paths = self.decider.paths.known
-        counts = np.bincount(taken, minlength=len(paths))
+    def _count_entries(self, taken: npt.NDArray[np.int32]) -> int:
+        """Count frames by the rule and the port of their entry; gives how many found none."""
+        paths, nowhere = self.decider.paths.known, 0
+        counts = count_taken(taken, len(paths))
         for number in np.flatnonzero(counts).tolist():
-            spread = paths[number].spread
+            spread, count = paths[number].spread, int(counts[number])
             key = (paths[number].stage, NOWHERE if spread is None else spread.ports[0])
-            self.entries[key] = self.entries.get(key, 0) + int(counts[number])
+            self.entries[key] = self.entries.get(key, 0) + count
+            nowhere += count if spread is None else 0
+        return nowhere
 
     def _drop_in_bank(self, depot: Depot, batch: Batch, why: npt.NDArray[np.int32], drops: tuple[Drop, ...]) -> None:
         lanes = depot.lanes[batch.column("port")]
@@ -265,7 +273,7 @@ class Network:
             ports = np.array([why.port for why in self.whys.known], np.int32)
             dropped.rows["port"] = ports[why]
             order = order_of_rows(dropped.rows)
-            dropped, why = dropped[order], why[order]
+            dropped, why = dropped.taken(order), why[order]
             due = int(first_from(dropped.rows, until.time_ns, until.order))
             self._lost.add(dropped[due:], why[due:])
             dropped, why = dropped[:due], why[:due]

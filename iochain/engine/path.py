@@ -102,6 +102,22 @@ Members = Callable[[str, Group], tuple[int, ...]]
 
 
 @define
+class _Lists:
+    """The columns of paths while they grow."""
+
+    tags: list[int] = field(factory=list)
+    goes_on: list[bool] = field(factory=list)
+    fan_out: list[int] = field(factory=list)
+    ports: list[tuple[int, ...]] = field(factory=list)
+    group: list[int] = field(factory=list)
+    except_: list[int] = field(factory=list)
+    whys: list[list[int]] = field(factory=list)
+    members: list[tuple[int, ...]] = field(factory=list)
+    inside: list[set[int]] = field(factory=list)  # the same, by group
+    groups: dict[tuple[str, Group], int] = field(factory=dict)
+
+
+@define
 class Paths:
     """All paths met so far, each once, by number; as columns when they are followed."""
 
@@ -109,6 +125,7 @@ class Paths:
     members_of: Members
     known: list[Path] = field(factory=list)
     numbers: dict[Path, int] = field(factory=dict)
+    _lists: _Lists = field(factory=_Lists)
     _columns: PathColumns | None = None
 
     def number(self, path: Path) -> int:
@@ -121,47 +138,34 @@ class Paths:
         return found
 
     def columns(self) -> PathColumns:
-        """The paths as arrays; made anew when paths came, or groups changed."""
+        """The paths as arrays; new ones are added when they are asked for."""
         if self._columns is None:
-            self._columns = self._arrange()
+            for path in self.known[len(self._lists.tags) :]:
+                self._add(path)
+            self._columns = _arrays(self._lists)
         return self._columns
 
-    def forget_groups(self) -> None:
-        """Have groups looked up again: their members changed."""
-        self._columns = None
+    def _add(self, path: Path) -> None:
+        lists, spread = self._lists, path.spread or Spread()
+        group = NO_GROUP if spread.group is None else self._group(spread.switch, spread.group)
+        inside = lists.inside[group] if group != NO_GROUP else set()
+        ports = tuple(port for port in spread.ports if port not in inside)
+        lists.tags.append(path.tag)
+        lists.goes_on.append(path.goes_on)
+        lists.ports.append(ports)
+        lists.group.append(group)
+        lists.except_.append(spread.except_)
+        lists.fan_out.append(len(ports) + len(inside) - (spread.except_ in inside))
+        lists.whys.append(self._whys_of(path, lists.fan_out[-1]))
 
-    def _arrange(self) -> PathColumns:
-        groups: dict[tuple[str, Group], int] = {}
-        members: list[tuple[int, ...]] = []
-        spreads = [path.spread or Spread() for path in self.known]
-        for spread in spreads:
-            if spread.group is not None and (spread.switch, spread.group) not in groups:
-                groups[spread.switch, spread.group] = len(members)
-                members.append(self.members_of(spread.switch, spread.group))
-        inside = [set(one) for one in members]
-        group = [NO_GROUP if s.group is None else groups[s.switch, s.group] for s in spreads]
-        ports = [
-            tuple(p for p in s.ports if g == NO_GROUP or p not in inside[g])
-            for s, g in zip(spreads, group, strict=True)
-        ]
-        fan_out = [
-            len(own) + (0 if g == NO_GROUP else len(members[g]) - (s.except_ in inside[g]))
-            for own, s, g in zip(ports, spreads, group, strict=True)
-        ]
-        whys = [self._whys_of(path, count) for path, count in zip(self.known, fan_out, strict=True)]
-        return PathColumns(
-            np.array([path.tag for path in self.known], np.int32),
-            np.array([path.goes_on for path in self.known], np.bool_),
-            np.array(fan_out, np.int64),
-            _starts(ports),
-            _flat(ports),
-            np.array(group, np.int32),
-            np.array([s.except_ for s in spreads], np.int32),
-            _starts(whys),
-            _flat(whys),
-            _starts(members),
-            _flat(members),
-        )
+    def _group(self, switch: str, group: Group) -> int:
+        """The number of a group; its members are looked up when it is met first."""
+        lists = self._lists
+        number = lists.groups.setdefault((switch, group), len(lists.members))
+        if number == len(lists.members):
+            lists.members.append(self.members_of(switch, group))
+            lists.inside.append(set(lists.members[-1]))
+        return number
 
     def _whys_of(self, path: Path, fan_out: int) -> list[int]:
         """The drops of a path. One that is spread to nobody is a drop too: nothing vanishes."""
@@ -170,6 +174,22 @@ class Paths:
             spread = path.spread
             drops = (Dropped(spread.switch, spread.except_, True, path.stage, Drop(Reason.NO_PORT), None),)
         return [self.whys.number(dropped) for dropped in drops]
+
+
+def _arrays(lists: _Lists) -> PathColumns:
+    return PathColumns(
+        np.array(lists.tags, np.int32),
+        np.array(lists.goes_on, np.bool_),
+        np.array(lists.fan_out, np.int64),
+        _starts(lists.ports),
+        _flat(lists.ports),
+        np.array(lists.group, np.int32),
+        np.array(lists.except_, np.int32),
+        _starts(lists.whys),
+        _flat(lists.whys),
+        _starts(lists.members),
+        _flat(lists.members),
+    )
 
 
 def _starts(lists: Sequence[Sequence[int]]) -> npt.NDArray[np.int32]:

@@ -23,12 +23,14 @@ from iochain.engine.walk import Listener, Walker
 from iochain.frame import Derived, Notes, Table
 from iochain.kernels import words as w
 from iochain.kernels.parse import LINK, NETWORK, TRANSPORT, parse
+from iochain.kernels.rows import FROM_UPLINK
 from iochain.portgroup.receive import hash_of_destination
 from iochain.uplink.nic import payload_is_longer
 from iochain.vswitch.teaming import source_mac_hash
 
 _FIRST_SLOTS: Final = 1 << 10
 _FULLEST: Final = 0.7
+_ALL_BITS: Final = (1 << 64) - 1
 MOST_KEYS: Final = 1 << 22
 """Beyond so many keys at one junction all of them are forgotten, and learnt again as frames come."""
 _WORTH_KEEPING: Final = 1 << 10
@@ -123,7 +125,7 @@ class Memory:
     junction: Junction
     statistics: Statistics
     classes: npt.NDArray[np.int32]
-    masks: npt.NDArray[np.uint64]  # by class and word
+    masks: list[list[int]]  # by class and side, by word
     derived: list[list[tuple[int, int]]]  # by class: numbers in lookup.DERIVED_FIELDS, with their arguments
     plans: npt.NDArray[np.int64]
     table: npt.NDArray[np.int64]
@@ -132,6 +134,8 @@ class Memory:
     older: npt.NDArray[np.int64]
     older_sets: npt.NDArray[np.int32]
     keys: int = 0
+    scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))  # for a parsed frame
+    room: npt.NDArray[np.int64] = field(factory=lambda: _room(lookup.LINK_KEY))  # for a block of keys, and one more
     _set_numbers: dict[frozenset[tuple[int, Hashable]], int] = field(factory=dict)
     _sets_of: dict[tuple[int, Hashable], list[int]] = field(factory=dict)
     _watched: dict[int, Table[Any, Any]] = field(factory=dict)
@@ -141,13 +145,13 @@ class Memory:
     def of(cls, junction: Junction, statistics: Statistics) -> "Memory":
         """Nothing remembered yet."""
         classes = class_numbers(junction)
-        count = int(classes.max(initial=0)) + 1
+        count = 2 * (int(classes.max(initial=0)) + 1)  # frames of clients, and frames from uplinks, by themselves
         plans, table, sets = _nothing(count)
         return cls(
             junction,
             statistics,
             classes,
-            np.zeros((count, w.COUNT), np.uint64),
+            [[0] * w.COUNT for _ in range(count)],
             [[] for _ in range(count)],
             plans,
             table,
@@ -162,16 +166,27 @@ class Memory:
         if first >= end:
             return end
         at: int = lookup.look_up(
-            batch.rows, first, end, self.classes, self.plans, self.table, self.older_plans, self.older, taken
+            batch.rows,
+            first,
+            end,
+            self.classes,
+            self.plans,
+            self.table,
+            self.older_plans,
+            self.older,
+            taken,
+            self.scratch,
+            self.room,
         )
         return at
 
     def remember(self, row: Any, words: Sequence[int], notes: Notes, path: int) -> None:
         """Remember the path of the frame that has just walked."""
-        self._widen(int(self.classes[int(row["port"][0])]), words, notes)
+        number = 2 * int(self.classes[int(row["port"][0])]) + (int(row["flags"][0]) & FROM_UPLINK)
+        self._widen(number, words, notes)
         if self.keys + 1 > _FULLEST * len(self.table):
             self._enlarge()
-        slot = lookup.remember(row, 0, self.classes, self.plans, self.table, path)
+        slot = lookup.remember(row, self.classes, self.plans, self.table, path, self.scratch, self.room)
         self.sets[slot] = self._set_number(notes)
         self.keys += 1
 
@@ -186,16 +201,16 @@ class Memory:
 
     def _widen(self, number: int, words: Sequence[int], notes: Notes) -> None:
         """Let the mask of a class take in what a walk read; new bits begin a new table."""
-        read = np.array([mask & (1 << 64) - 1 for mask in notes.masks], np.uint64)
-        derived = list(self.derived[number])
+        read, derived = notes.masks, self.derived[number]
         for asked in notes.asked:
             if isinstance(asked.thing, Derived):
-                _take_in(asked.thing, words, read, derived)
-        mask = self.masks[number] | read
-        if derived == self.derived[number] and np.array_equal(mask, self.masks[number]):
+                read, derived = _take_in(asked.thing, words, read, derived)
+        known = self.masks[number]
+        if derived == self.derived[number] and not any(new & ~old for new, old in zip(read, known, strict=True)):
             return
         self.statistics.grown_masks += 1
-        self.masks[number], self.derived[number] = mask, derived
+        self.masks[number] = [(new | old) & _ALL_BITS for new, old in zip(read, known, strict=True)]
+        self.derived[number] = derived
         if self.keys >= _WORTH_KEEPING:
             self.older_plans, self.older, self.older_sets = self.plans, self.table, self.sets
         else:
@@ -205,18 +220,22 @@ class Memory:
 
     def _plan(self) -> None:
         """Plans for the masks as they are, and an empty table for keys of that width."""
-        words = [np.flatnonzero(mask[1:]) + 1 for mask in self.masks]
-        width = max(2 + len(some) + len(more) for some, more in zip(words, self.derived, strict=True))
-        plans = np.zeros((len(words), lookup.PAIRS + 2 * width), np.int64)
-        for plan, some, more, mask in zip(plans, words, self.derived, self.masks.view(np.int64), strict=True):
-            pairs = [pair for word in some.tolist() for pair in (word, int(mask[word]))]
+        parsed = [[word for word, bits in enumerate(mask) if bits and word not in w.LINK_WORDS] for mask in self.masks]
+        width = lookup.LINK_KEY + max(len(some) + len(more) for some, more in zip(parsed, self.derived, strict=True))
+        plans = np.zeros((len(parsed), lookup.PAIRS + 2 * width), np.int64)
+        for plan, some, more, bits in zip(plans, parsed, self.derived, self.masks, strict=True):
+            mask = np.array(bits, np.uint64).view(np.int64)
+            pairs = [number for word in some for number in (word, int(mask[word]))]
             pairs += [number for pair in more for number in pair]
-            level = _level(set(some.tolist()), int(mask[w.PRESENT]), more)
-            plan[: lookup.PAIRS] = len(some), len(more), mask[w.PRESENT], level
+            level = _level(set(some), int(mask[w.PRESENT]), more)
+            plan[: lookup.LEVEL + 1] = len(some), len(more), mask[w.PRESENT], level
+            for word, column in lookup.LINK_COLUMNS.items():
+                plan[column] = mask[word]
             plan[lookup.PAIRS : lookup.PAIRS + len(pairs)] = pairs
         self.plans = plans
         self.table = np.zeros((_FIRST_SLOTS, lookup.KEY + width), np.int64)
         self.sets = np.zeros(_FIRST_SLOTS, np.int32)
+        self.room = _room(max(width, self.older.shape[1]))
 
     def _enlarge(self) -> None:
         larger = np.zeros((2 * len(self.table), self.table.shape[1]), np.int64)
@@ -271,18 +290,15 @@ def class_numbers(junction: Junction) -> npt.NDArray[np.int32]:
 
 
 def _take_in(
-    derived: Derived, words: Sequence[int], read: npt.NDArray[np.uint64], known: list[tuple[int, int]]
-) -> None:
+    derived: Derived, words: Sequence[int], read: list[int], known: list[tuple[int, int]]
+) -> tuple[list[int], list[tuple[int, int]]]:
     """A derived field goes into the key; one that the look-up cannot compute by the words that it reads."""
     if derived.function in lookup.DERIVED_FIELDS:
         pair = (lookup.DERIVED_FIELDS.index(derived.function), derived.argument)
-        if pair not in known:
-            known.append(pair)
-        return
+        return read, known if pair in known else [*known, pair]
     watched = _WatchedWords(words)
     derived.of(watched)
-    for word in watched.read:
-        read[word] = ~np.uint64(0)
+    return [_ALL_BITS if word in watched.read else bits for word, bits in enumerate(read)], known
 
 
 class _WatchedWords(Sequence[int]):
@@ -313,10 +329,14 @@ def _level(words: AbstractSet[int], presence: int, derived: Sequence[tuple[int, 
     return LINK if is_link else NETWORK
 
 
+def _room(width: int) -> npt.NDArray[np.int64]:
+    return np.zeros((lookup.BLOCK + 1, width), np.int64)
+
+
 def _nothing(
     classes: int, slots: int = _FIRST_SLOTS
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Plans without words and an empty table; a table of one slot is never looked into."""
-    width = 2
+    width = lookup.LINK_KEY
     plans = np.zeros((classes, lookup.PAIRS + 2 * width), np.int64)
     return plans, np.zeros((slots, lookup.KEY + width), np.int64), np.zeros(slots, np.int32)

@@ -51,6 +51,7 @@ class Junction:
 
     name: str
     segments: tuple[Segment, ...]  # by port number
+    is_empty: bool = False  # no stage of any port that comes here stands here: all frames go on
 
 
 @frozen
@@ -83,7 +84,11 @@ class _HalfMaking:
         depth = int(last.max(initial=0))
         side = "input" if self.incoming else "output"
         junctions = tuple(
-            Junction(f"{side} {level}", tuple(of_port[min(level, len(of_port) - 1)] for of_port in self.segments))
+            Junction(
+                f"{side} {level}",
+                tuple(of_port[min(level, len(of_port) - 1)] for of_port in self.segments),
+                not any(of_port[level].elements for of_port in self.segments if level < len(of_port)),
+            )
             for level in range(depth + 1)
         )
         final = Junction(f"{side}, last", tuple(of_port[-1] for of_port in self.segments))

@@ -127,6 +127,18 @@ def copy(target: int, source: int, count: int) -> None:
     ctypes.memmove(target, source, count)
 
 
+def wrapped(value: int) -> int:
+    """The lower 64 bits of a number, as a signed one."""
+    return ((int(value) + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
+
+
+def words_at(address: int, count: int) -> npt.NDArray[np.int64]:
+    """So many int64 at an address, as an array; all of them have to be in known memory."""
+    check(address, 8 * count, written=True)
+    memory: Any = (ctypes.c_int64 * count).from_address(int(address))
+    return np.frombuffer(memory, np.int64)
+
+
 def prefetch(address: int) -> None:
     """A hint to the cache, which may name any address."""
 

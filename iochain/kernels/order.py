@@ -50,9 +50,8 @@ def merged_rows(left: Any, right: Any) -> Any:
 
 
 @part
-def precedes(left: Any, i: int, right: Any, j: int) -> bool:
-    """Whether row ``left[i]`` comes before row ``right[j]``, or is its equal."""
-    a, b = left[i], right[j]
+def precedes(a: Any, b: Any) -> bool:
+    """Whether one row comes before another, or is its equal."""
     if a.time_ns != b.time_ns:
         return bool(a.time_ns < b.time_ns)
     if a.order != b.order:
@@ -66,7 +65,7 @@ def precedes(left: Any, i: int, right: Any, j: int) -> bool:
 def is_sorted(rows: Any) -> bool:
     """Whether the rows stand in the order of everything."""
     for i in range(1, len(rows)):
-        if rows[i].time_ns <= rows[i - 1].time_ns and not precedes(rows, i - 1, rows, i):
+        if rows[i].time_ns <= rows[i - 1].time_ns and not precedes(rows[i - 1], rows[i]):
             return False
     return True
 
@@ -76,7 +75,7 @@ def merge(left: Any, right: Any, rows: Any) -> None:
     """Fill ``rows`` with two sorted arrays, in order."""
     i, j = 0, 0
     for k in range(len(rows)):
-        if j == len(right) or (i < len(left) and precedes(left, i, right, j)):
+        if j == len(right) or (i < len(left) and precedes(left[i], right[j])):
             rows[k] = left[i]
             i += 1
         else:
@@ -94,7 +93,7 @@ def insert_in_order(rows: Any, index: Any) -> bool:
     for i in range(1, len(index)):
         mine = index[i]
         at = i
-        while at > 0 and not precedes(rows, index[at - 1], rows, mine):
+        while at > 0 and not precedes(rows[index[at - 1]], rows[mine]):
             index[at] = index[at - 1]
             at -= 1
         index[at] = mine
@@ -114,7 +113,7 @@ def settle_ties(rows: Any, index: Any) -> bool:
             continue
         mine = index[i]
         at = i
-        while at > first and not precedes(rows, index[at - 1], rows, mine):
+        while at > first and not precedes(rows[index[at - 1]], rows[mine]):
             if i - at > _LONGEST_INSERTION:
                 return False
             index[at] = index[at - 1]

@@ -5,7 +5,7 @@ that padding is never taken for a port number. An IP length of 0 (super-frames b
 The file is read from its end upwards: compiled functions have to stand before those that call them.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,10 @@ from numba import types
 
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.raw import load_be16, load_be32, load_be64, load_mac, load_u8
-from iochain.kernels.rows import ADDRESS_BYTES, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
+from iochain.kernels.raw import load_be16, load_be32, load_be64, load_mac, load_u8, store_le64
+from iochain.kernels.rows import ADDRESS_BYTES, FROM_UPLINK, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 
+WORD_BYTES: Final = 8
 LINK, NETWORK, TRANSPORT = range(3)
 """How far a frame is parsed: to the first EtherType; to the IP addresses or the ARP message; to its end."""
 
@@ -38,14 +39,17 @@ def parse(rows: Any) -> npt.NDArray[np.int64]:
 
 
 @part
-def _put(words: Any, word: int, value: int) -> int:
-    """Fill a word; gives its presence bit. The bits are put together in a register: a word in memory would be slow."""
-    words[word] = value
+def _put(words: int, word: int, value: int) -> int:
+    """Fill a word of the vector at an address; gives its presence bit.
+
+    Addresses and single rows are handed from part to part, never arrays: each would be counted in and out again.
+    """
+    store_le64(words + WORD_BYTES * word, value)
     return 1 << word
 
 
 @part
-def _parse_transport(rest: int, at: int, end: int, protocol: int, words: Any) -> int:
+def _parse_transport(rest: int, at: int, end: int, protocol: int, words: int) -> int:
     """TCP, UDP, SCTP or ICMP at ``rest + at``, of which the bytes before ``end`` are there."""
     present = 0
     present |= _put(words, w.TRANSPORT_OFFSET, ADDRESS_BYTES + at)
@@ -81,7 +85,7 @@ def _parse_transport(rest: int, at: int, end: int, protocol: int, words: Any) ->
 
 
 @part
-def _parse_arp(rest: int, at: int, end: int, words: Any) -> int:
+def _parse_arp(rest: int, at: int, end: int, words: int) -> int:
     present = 0
     if at + 8 <= end:
         present |= _put(words, w.ARP_OPERATION, load_be16(rest + at + 6))
@@ -99,7 +103,7 @@ def _parse_arp(rest: int, at: int, end: int, words: Any) -> int:
 
 
 @part
-def _parse_ipv4(rest: int, at: int, end: int, words: Any, level: int) -> int:
+def _parse_ipv4(rest: int, at: int, end: int, words: int, level: int) -> int:
     present = 0
     if at + 1 > end or load_u8(rest + at) >> 4 != 4:
         return present
@@ -150,7 +154,7 @@ def _extension_bit(header: int) -> int:
 
 
 @part
-def _parse_extensions(rest: int, at: int, end: int, header: int, words: Any) -> int:
+def _parse_extensions(rest: int, at: int, end: int, header: int, words: int) -> int:
     """Walk the extension headers of an IPv6 packet to its transport header."""
     present = 0
     first_fragment = True
@@ -182,7 +186,7 @@ def _parse_extensions(rest: int, at: int, end: int, header: int, words: Any) -> 
 
 
 @part
-def _parse_ipv6(rest: int, at: int, end: int, words: Any, level: int) -> int:
+def _parse_ipv6(rest: int, at: int, end: int, words: int, level: int) -> int:
     present = 0
     if at + 1 > end or load_u8(rest + at) >> 4 != 6:
         return present
@@ -212,7 +216,7 @@ def _parse_ipv6(rest: int, at: int, end: int, words: Any, level: int) -> int:
 
 
 @part
-def _parse_types(rest: int, end: int, words: Any, level: int) -> int:
+def _parse_types(rest: int, end: int, words: int, level: int) -> int:
     """All behind the two addresses: ``end`` bytes at ``rest``, at least the two of the EtherType."""
     present = 0
     kind = load_be16(rest)
@@ -246,15 +250,15 @@ def _parse_types(rest: int, end: int, words: Any, level: int) -> int:
 
 
 @part
-def parse_link(rows: Any, index: int, words: Any) -> int:
-    """Fill ``words`` from row ``index`` as far as the first EtherType; gives the presence bits, and puts them in."""
-    row = rows[index]
+def parse_link(row: Any, words: int) -> int:
+    """Fill the words of a row as far as the first EtherType; gives the presence bits, and puts them in."""
     present = _put(words, w.DESTINATION, load_mac(row.address))
     present |= _put(words, w.SOURCE, load_mac(row.address + 6))
     present |= _put(words, w.ETHERTYPE, load_be16(row.address + row.skip))
     present |= _put(words, w.LENGTH, row.length)
     present |= _put(words, w.WIRE_LENGTH, row.wire_length)
     present |= _put(words, w.ORIGIN, row.order >> SERIAL_BITS)
+    present |= _put(words, w.FROM_UPLINK, row.flags & FROM_UPLINK)
     if row.tag != NO_TAG:
         present |= _put(words, w.TAG, row.tag)
     if row.entry != NOWHERE:
@@ -263,22 +267,26 @@ def parse_link(rows: Any, index: int, words: Any) -> int:
         present |= _put(words, w.INTERFACE, row.interface)
     if row.mss != 0:
         present |= _put(words, w.MSS, row.mss)
-    words[w.PRESENT] = present
+    store_le64(words, present)
     return present
 
 
 @part
-def parse_row(rows: Any, index: int, words: Any, level: int) -> None:
-    """Fill ``words`` from row ``index`` as far as a level; words that the frame has not keep what they held."""
-    present = parse_link(rows, index, words)
+def parse_row(row: Any, words: int, level: int) -> int:
+    """Fill the words of a row, a vector at an address, as far as a level; gives the presence bits, and puts them in.
+
+    Words that the frame has not keep what they held.
+    """
+    present = parse_link(row, words)
     if level > LINK:
-        row = rows[index]
         present |= _parse_types(row.address + row.skip, row.length - ADDRESS_BYTES, words, level)
-        words[w.PRESENT] = present
+        store_le64(words, present)
+    return present
 
 
 @compiled(types.void(ROWS, types.Array(types.int64, 2, "C")))
 def parse_rows(rows: Any, words: Any) -> None:
     """Fill ``words[i]`` from row *i*."""
+    start = words.ctypes.data
     for i in range(len(rows)):
-        parse_row(rows, i, words[i], TRANSPORT)
+        parse_row(rows[i], start + i * WORD_BYTES * w.COUNT, TRANSPORT)

@@ -9,8 +9,9 @@ Addresses are int64 throughout, because numba treats an int64 and a uint64 argum
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -110,3 +111,37 @@ prefetch: Callable[..., Any] = checked.prefetch if CHECKED else _prefetch
 def load_mac(address: int) -> int:
     """The six bytes at ``address`` as one number, the first byte highest."""
     return (load_be32(address) << 16) | load_be16(address + 4)  # type: ignore[no-any-return]
+
+
+def _pointer() -> Callable[..., Any]:
+    """An intrinsic that makes a pointer of an address, for :func:`words_at`."""
+
+    @intrinsic
+    def pointer(typing_context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], _BYTE_POINTER)
+
+        return types.voidptr(types.int64), generate
+
+    return pointer  # type: ignore[no-any-return]
+
+
+_as_pointer = _pointer()
+
+
+@part
+def _compiled_words_at(address: int, count: int) -> Any:
+    return carray(_as_pointer(address), count, np.int64)
+
+
+words_at = checked.words_at if CHECKED else _compiled_words_at
+"""``count`` int64 at an address as an array that nobody counts: for handing on inside of loops."""
+
+
+@part
+def _as_it_is(value: int) -> int:
+    return value
+
+
+wrapped: Callable[[int], int] = checked.wrapped if CHECKED else _as_it_is
+"""A product or sum as the 64 bits that hold it; compiled numbers are so already, Python's are not."""

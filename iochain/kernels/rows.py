@@ -26,7 +26,7 @@ ROW: Final = np.dtype(
         ("pad", np.int16),  # zero bytes that follow the captured ones
         ("mss", np.uint16),  # segment size of a super-frame, or 0
         ("checksum", np.uint8),  # a Checksum
-        ("flags", np.uint8),  # bits kept for the uplink's offloads
+        ("flags", np.uint8),  # FROM_UPLINK; the other bits are kept for the uplink's offloads
     ],
     align=True,
 )
@@ -36,6 +36,8 @@ ADDRESS_BYTES: Final = 12
 TAG_BYTES: Final = 4
 ETHERNET_BYTES: Final = 14
 NO_TAG: Final = -1
+FROM_UPLINK: Final = 1
+"""Flag of a row: the frame came in by an uplink."""
 NOWHERE: Final = -1
 SERIAL_BITS: Final = 40
 MAX_TIME_NS: Final = 2**63 - 1

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from numba import types
 
 from iochain.kernels.compiled import compiled
-from iochain.kernels.rows import ROW, ROWS
+from iochain.kernels.rows import FROM_UPLINK, ROW, ROWS
 
 _FLAGS = types.Array(types.boolean, 1, "C")
 _INDEX = types.Array(types.int64, 1, "C")
@@ -25,6 +25,15 @@ def split_by_port(rows: Any, flags: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
     chosen, others = np.empty(count + 1, ROW), np.empty(len(rows) - count + 1, ROW)
     part_by_port(rows, flags, chosen, others)
     return chosen[:-1], others[:-1]
+
+
+@compiled(types.void(ROWS, _FLAGS))
+def mark_entries(rows: Any, is_uplink: Any) -> None:
+    """Have every row know the port at which it stands as the one that it came in by; flags are by port number."""
+    for i in range(len(rows)):
+        row = rows[i]
+        row.entry = row.port
+        row.flags = (row.flags & ~FROM_UPLINK) | is_uplink[row.port]
 
 
 @compiled(types.int64(ROWS, _FLAGS))

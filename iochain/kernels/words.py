@@ -63,7 +63,8 @@ TRANSPORT_OFFSET: Final = 52
 PAYLOAD_OFFSET: Final = 53
 WORD_AT_26: Final = 54  # the 32 bits where an untagged IPv4 frame has its source address
 WORD_AT_30: Final = 55  # and its destination address
-COUNT: Final = 56
+FROM_UPLINK: Final = 56  # 1: the frame came in by an uplink, 0: by a client's port
+COUNT: Final = 57
 
 EXTENSION_HOP_BY_HOP: Final = 1
 EXTENSION_ROUTING: Final = 2
@@ -81,7 +82,7 @@ NAMES: Final = tuple(
 """Name of each word, by its number."""
 
 LINK_WORDS: Final = frozenset(
-    (PRESENT, DESTINATION, SOURCE, TAG, ETHERTYPE, LENGTH, WIRE_LENGTH, ENTRY, INTERFACE, ORIGIN, MSS)
+    (PRESENT, DESTINATION, SOURCE, TAG, ETHERTYPE, LENGTH, WIRE_LENGTH, ENTRY, INTERFACE, ORIGIN, MSS, FROM_UPLINK)
 )
 """Words that are known without looking behind the first EtherType."""
 

@@ -90,7 +90,7 @@ class Wires:
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Give each frame the time at which its last bit is sent; those that find the queue full are dropped."""
         out, lost = np.empty(len(batch), ROW), np.empty(len(batch), ROW)
-        passed = send(batch.rows, lanes, self.lanes, self.queues, out, lost)
+        passed = send(batch.rows, lanes, self.lanes, self.queues, out, lost, np.zeros(w.COUNT, np.int64))
         dropped = Batch(lost[: len(batch) - passed], batch.pins)
         released = self.waiting.release(Batch(out[:passed], batch.pins), until)
         return Passed(released, dropped, np.zeros(len(dropped), np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
@@ -101,9 +101,8 @@ _LANES = types.Array(types.int32, 1, "C")
 
 
 @part
-def _pad(rows: Any, index: int, smallest: int) -> None:
+def _pad(row: Any, smallest: int) -> None:
     """Zeros up to the smallest frame; a frame that the snap length cut gets its length only."""
-    row = rows[index]
     short = smallest - row.wire_length
     if short <= 0:
         return
@@ -114,21 +113,19 @@ def _pad(rows: Any, index: int, smallest: int) -> None:
 
 
 @part
-def _infer_mss(rows: Any, index: int, mtu: int) -> None:
+def _infer_mss(row: Any, mtu: int, words: Any) -> None:
     """The segment size of a super-frame, if nothing better is known: what fits the MTU behind its headers."""
-    words = np.zeros(w.COUNT, np.int64)
-    parse_row(rows, index, words, TRANSPORT)
     headers = _LARGEST_HEADERS
-    if words[w.PRESENT] >> w.PAYLOAD_OFFSET & 1:
+    if parse_row(row, words.ctypes.data, TRANSPORT) >> w.PAYLOAD_OFFSET & 1:
         headers = words[w.PAYLOAD_OFFSET] - words[w.NETWORK_OFFSET]
-    rows[index].mss = max(1, mtu - headers)
+    row.mss = max(1, mtu - headers)
 
 
-@compiled(types.int64(ROWS, _LANES, _STATE, _STATE, ROWS, ROWS))
-def send(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any) -> int:
+@compiled(types.int64(ROWS, _LANES, _STATE, _STATE, ROWS, ROWS, types.Array(types.int64, 1, "C")))
+def send(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any, words: Any) -> int:
     """Copy every row to ``out`` with the time at which its FCS is sent, rounded up to ns, or to ``lost``: no room.
 
-    Gives how many passed. A frame takes room in the queue until its first bit is sent.
+    Gives how many passed. A frame takes room in the queue until its first bit is sent. ``words`` is room to parse in.
     """
     passed = 0
     for i in range(len(rows)):
@@ -142,12 +139,12 @@ def send(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any) ->
             lost[i - passed] = rows[i]
             continue
         out[passed] = rows[i]
-        _pad(out, passed, lane[_SMALLEST])
         row = out[passed]
+        _pad(row, lane[_SMALLEST])
         if row.wire_length - ETHERNET_BYTES > lane[_MTU] + TAG_BYTES:
             lane[_SUPER] += 1
             if row.mss == 0:
-                _infer_mss(out, passed, lane[_MTU])
+                _infer_mss(row, lane[_MTU], words)
         passed += 1
         if lane[_BUSY] < arrival:
             lane[_BUSY], lane[_REST] = arrival, 0

@@ -29,10 +29,9 @@ class ReversePath:
     own: Table[int, bool] = field(repr=False)
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
-        entry = frame.entry
-        uplink = "" if entry is None else frame.ask(self.uplinks, entry)
-        if not uplink:
+        if not frame.from_uplink or frame.entry is None:
             return frame
+        uplink = frame.ask(self.uplinks, frame.entry)
         in_use = frame.ask(self.teaming.in_use, self.teaming.team)
         if not frame.destination.is_group:
             return frame if uplink in in_use or uplink in self.active else Drop(Reason.REVERSE_PATH, f"by {uplink}")

@@ -19,7 +19,7 @@ from iochain.kernels import words as w
 from iochain.kernels.parse import parse, parse_rows
 
 U64 = (1 << 64) - 1
-NOT_IN_BYTES = {"TAG", "LENGTH", "WIRE_LENGTH", "ORIGIN"}
+NOT_IN_BYTES = {"TAG", "LENGTH", "WIRE_LENGTH", "ORIGIN", "FROM_UPLINK"}
 ADDRESSES = bytes.fromhex("005056000002005056000001")
 
 
@@ -33,7 +33,7 @@ def parsed(data: bytes) -> dict[str, int]:
 
 def expected(data: bytes) -> dict[str, int]:
     """The same by the second decoder, with the outer tag carried beside the bytes."""
-    found: dict[str, int] = {"ORIGIN": 0}
+    found: dict[str, int] = {"ORIGIN": 0, "FROM_UPLINK": 0}
     if len(data) >= 18 and data[12:14] == b"\x81\x00":
         found["TAG"] = int.from_bytes(data[14:16], "big")
         data = data[:12] + data[16:]

@@ -8,6 +8,7 @@ from iochain.chain import Port, PortKind
 from iochain.frame import Frame, Mac, Notes
 from iochain.kernels import words as w
 from iochain.kernels.parse import parse
+from iochain.kernels.rows import FROM_UPLINK
 
 OWN = Mac("00:50:56:00:00:01")
 OTHER = Mac("00:50:56:00:00:02")
@@ -31,11 +32,16 @@ def data(
     return addresses + tag + rest + bytes(max(0, length - 12 - len(rest)))
 
 
+FIRST_UPLINK = 10
+"""In these tests ports from this number on are uplinks."""
+
+
 def frame_of(raw: bytes, entry: int | None = None) -> Frame:
     """The frame that a stage sees, with notes of its own."""
     batch = batch_of([(raw, 0)])
     if entry is not None:
         batch.rows["entry"] = entry
+        batch.rows["flags"] = FROM_UPLINK if entry >= FIRST_UPLINK else 0
     (words,) = parse(batch.rows).tolist()
     return Frame(words, Notes())
 

@@ -304,13 +304,13 @@ def test_without_the_forward_check_reflections_pass_by_the_uplink_in_use(entry: 
             reverse_path(ByPort, ("a", "b")),
             PORT,
             data(OWN),
-            {"has ENTRY": 1, "ENTRY": ALL_BITS, "DESTINATION": GROUP_BIT},
+            {"FROM_UPLINK": 1, "has ENTRY": 1, "ENTRY": ALL_BITS, "DESTINATION": GROUP_BIT},
         ),
         (
             reverse_path(ByPort, ("a", "b")),
             PORT,
             data(EVERYONE),
-            {"has ENTRY": 1, "ENTRY": ALL_BITS, "DESTINATION": GROUP_BIT, "SOURCE": ALL_BITS},
+            {"FROM_UPLINK": 1, "has ENTRY": 1, "ENTRY": ALL_BITS, "DESTINATION": GROUP_BIT, "SOURCE": ALL_BITS},
         ),
     ],
 )
@@ -320,10 +320,10 @@ def test_reads_just_these_bits(stage: Any, port: Port, sent: bytes, read: dict[s
     assert read_of(seen) == read
 
 
-def test_an_entry_that_is_no_uplink_is_all_that_reverse_path_reads() -> None:
+def test_that_it_came_by_no_uplink_is_all_that_reverse_path_reads() -> None:
     seen = frame(EVERYONE, OTHER, entry=3)
     reverse_path(ByPort, ("a", "b"))(seen, PORT)
-    assert read_of(seen) == {"has ENTRY": 1, "ENTRY": ALL_BITS}
+    assert read_of(seen) == {"FROM_UPLINK": 1}
 
 
 def test_derived_fields_and_tables_are_noted_as_asked() -> None:
