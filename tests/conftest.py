@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--engine", choices=["paths", "plain"], help="engine for all tests that do not choose one")
+    parser.addoption("--engine", choices=["auto", "paths", "plain"], help="engine for all tests that do not choose one")
 
 
 def pytest_configure(config: pytest.Config) -> None:

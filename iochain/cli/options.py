@@ -42,8 +42,8 @@ def entry_options(function: Function) -> Function:
     )
     engine = click.option(
         "--engine",
-        type=click.Choice(["paths", "plain"]),
-        help="How frames are decided: remembered paths (the default), or each frame stage by stage; same results.",
+        type=click.Choice(["auto", "paths", "plain"]),
+        help="How frames are decided: by remembered paths, each frame stage by stage, or as it pays; same results.",
     )
     return at(captured_at(engine(function)))
 

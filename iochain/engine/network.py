@@ -19,7 +19,7 @@ from iochain.engine.counters import IN, OUT, Counters
 from iochain.engine.following import count_taken, follow, lead
 from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
-from iochain.engine.remembered import Remembered
+from iochain.engine.remembered import WALKED_FIRST, Remembered
 from iochain.engine.segments import Depot, Half, Junction, entry_junction, halves
 from iochain.engine.sharing import shares_tables
 from iochain.engine.walk import Listener, Walker
@@ -30,15 +30,19 @@ from iochain.topology.wiring import Wiring
 
 
 class Engine(Enum):
-    """How it is decided where frames go: each walks through the stages, or only the first of those that are alike."""
+    """How it is decided where frames go: each walks through the stages, or only the first of those that are alike.
+
+    AUTO is PATHS that begins to remember when there are enough frames for it to pay. All give the same results.
+    """
 
     PLAIN = "plain"
     PATHS = "paths"
+    AUTO = "auto"
 
 
 def default_engine() -> Engine:
-    """The engine of those who do not say one: IOCHAIN_ENGINE of the environment, else remembered paths."""
-    return Engine(os.environ.get("IOCHAIN_ENGINE", Engine.PATHS.value))
+    """The engine of those who do not say one: IOCHAIN_ENGINE of the environment, else AUTO."""
+    return Engine(os.environ.get("IOCHAIN_ENGINE", Engine.AUTO.value))
 
 
 LARGEST_FLOOD: Final = 1 << 18
@@ -101,8 +105,10 @@ class Network:
         walker, whys = Walker.of(wiring), Whys()
         junction = None if entry is None else entry_junction(entry, walker)
         chosen = engine or default_engine()
-        make: type[Plain] | type[Remembered] = Plain if chosen is Engine.PLAIN else Remembered
-        decider: Decider = make(walker, Paths(whys, wiring.members))
+        paths = Paths(whys, wiring.members)
+        decider: Decider = Plain(walker, paths)
+        if chosen is not Engine.PLAIN:
+            decider = Remembered(walker, paths, walked_first=WALKED_FIRST if chosen is Engine.AUTO else 0)
         counters = Counters.of(len(wiring.ports), whys)
         both = halves(wiring, walker)
         is_uplink = np.array([port.uplink for port in wiring.ports], np.bool_)

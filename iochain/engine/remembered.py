@@ -17,7 +17,7 @@ from attrs import define, field
 from iochain.batch import Batch
 from iochain.engine import lookup
 from iochain.engine.path import Paths
-from iochain.engine.plain import frame_of
+from iochain.engine.plain import Plain, frame_of
 from iochain.engine.segments import Junction
 from iochain.engine.walk import Listener, Walker
 from iochain.frame import Derived, Notes, Table
@@ -33,6 +33,8 @@ _FULLEST: Final = 0.7
 _ALL_BITS: Final = (1 << 64) - 1
 MOST_KEYS: Final = 1 << 22
 """Beyond so many keys at one junction all of them are forgotten, and learnt again as frames come."""
+WALKED_FIRST: Final = 1 << 12
+"""So many decisions an engine that is not chosen makes by walking: a short run then loads and compiles no look-up."""
 _WORTH_KEEPING: Final = 1 << 10
 """Fewer keys than these are forgotten when a mask grows; more are kept as the older table."""
 
@@ -58,9 +60,15 @@ class Remembered:
     walker: Walker
     paths: Paths
     most_keys: int = MOST_KEYS
+    walked_first: int = 0  # frames are walked while there are no more than so many
     listeners: dict[int, Listener] = field(factory=dict)
     statistics: Statistics = field(factory=Statistics)
     _memories: dict[int, "Memory"] = field(factory=dict)
+
+    @property
+    def plain(self) -> Plain:
+        """The engine that walks every frame, with the same paths."""
+        return Plain(self.walker, self.paths, self.listeners)
 
     @property
     def keys(self) -> int:
@@ -69,6 +77,9 @@ class Remembered:
 
     def decide(self, batch: Batch, junction: Junction) -> npt.NDArray[np.int32]:
         """The number of the path of each frame, in order; writes to tables are done after each frame that walks."""
+        if self.statistics.frames + len(batch) <= self.walked_first:
+            self.statistics.frames += len(batch)
+            return self.plain.decide(batch, junction)
         memory = self._memories.get(id(junction))
         if memory is None:
             memory = self._memories[id(junction)] = Memory.of(junction, self.statistics)

@@ -18,7 +18,7 @@ from iochain.chain import Drop, Passed, Reason
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import TRANSPORT, parse_row
-from iochain.kernels.rows import ETHERNET_BYTES, NO_TAG, ROW, ROWS, TAG_BYTES
+from iochain.kernels.rows import ETHERNET_BYTES, MSS_IS_MTU, NO_TAG, ROW, ROWS, TAG_BYTES
 
 SMALLEST_FRAME: Final = 60
 FCS_BYTES: Final = 4
@@ -90,7 +90,10 @@ class Wires:
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Give each frame the time at which its last bit is sent; those that find the queue full are dropped."""
         out, lost = np.empty(len(batch), ROW), np.empty(len(batch), ROW)
-        passed = send(batch.rows, lanes, self.lanes, self.queues, out, lost, np.zeros(w.COUNT, np.int64))
+        supers = int(self.super_frames.sum())
+        passed = send(batch.rows, lanes, self.lanes, self.queues, out, lost)
+        if int(self.super_frames.sum()) > supers:
+            infer_mss(out[:passed], np.zeros(w.COUNT, np.int64))
         dropped = Batch(lost[: len(batch) - passed], batch.pins)
         released = self.waiting.release(Batch(out[:passed], batch.pins), until)
         return Passed(released, dropped, np.zeros(len(dropped), np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
@@ -112,20 +115,12 @@ def _pad(row: Any, smallest: int) -> None:
         row.wire_length = smallest
 
 
-@part
-def _infer_mss(row: Any, mtu: int, words: Any) -> None:
-    """The segment size of a super-frame, if nothing better is known: what fits the MTU behind its headers."""
-    headers = _LARGEST_HEADERS
-    if parse_row(row, words.ctypes.data, TRANSPORT) >> w.PAYLOAD_OFFSET & 1:
-        headers = words[w.PAYLOAD_OFFSET] - words[w.NETWORK_OFFSET]
-    row.mss = max(1, mtu - headers)
-
-
-@compiled(types.int64(ROWS, _LANES, _STATE, _STATE, ROWS, ROWS, types.Array(types.int64, 1, "C")))
-def send(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any, words: Any) -> int:
+@compiled(types.int64(ROWS, _LANES, _STATE, _STATE, ROWS, ROWS))
+def send(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any) -> int:
     """Copy every row to ``out`` with the time at which its FCS is sent, rounded up to ns, or to ``lost``: no room.
 
-    Gives how many passed. A frame takes room in the queue until its first bit is sent. ``words`` is room to parse in.
+    Gives how many passed. A frame takes room in the queue until its first bit is sent. A super-frame without mss gets
+    the MTU, and the flag that says so.
     """
     passed = 0
     for i in range(len(rows)):
@@ -144,7 +139,8 @@ def send(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any, wo
         if row.wire_length - ETHERNET_BYTES > lane[_MTU] + TAG_BYTES:
             lane[_SUPER] += 1
             if row.mss == 0:
-                _infer_mss(row, lane[_MTU], words)
+                row.mss = lane[_MTU]
+                row.flags |= MSS_IS_MTU
         passed += 1
         if lane[_BUSY] < arrival:
             lane[_BUSY], lane[_REST] = arrival, 0
@@ -161,3 +157,20 @@ def send(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any, wo
         lane[_BUSY] += done // lane[_RATE]
         lane[_REST] = done % lane[_RATE]
     return passed
+
+
+@compiled(types.void(ROWS, types.Array(types.int64, 1, "C")))
+def infer_mss(rows: Any, words: Any) -> None:
+    """Where a super-frame has the MTU for its mss, take its headers from it; ``words`` is room to parse in.
+
+    A kernel of its own: the parser in :func:`send` would be compiled at every first start, and super-frames are rare.
+    """
+    for i in range(len(rows)):
+        row = rows[i]
+        if row.flags & MSS_IS_MTU == 0:
+            continue
+        headers = _LARGEST_HEADERS
+        if parse_row(row, words.ctypes.data, TRANSPORT) >> w.PAYLOAD_OFFSET & 1:
+            headers = words[w.PAYLOAD_OFFSET] - words[w.NETWORK_OFFSET]
+        row.mss = max(1, row.mss - headers)
+        row.flags &= 255 - MSS_IS_MTU
