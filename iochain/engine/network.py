@@ -41,8 +41,15 @@ class Engine(Enum):
 
 
 def default_engine() -> Engine:
-    """The engine of those who do not say one: IOCHAIN_ENGINE of the environment, else AUTO."""
-    return Engine(os.environ.get("IOCHAIN_ENGINE", Engine.AUTO.value))
+    """The engine of those who do not say one: IOCHAIN_ENGINE of the environment, else AUTO.
+
+    LookupError if the environment names an engine that there is not.
+    """
+    name = os.environ.get("IOCHAIN_ENGINE", Engine.AUTO.value)
+    known = [engine.value for engine in Engine]
+    if name not in known:
+        raise LookupError(f'IOCHAIN_ENGINE in the environment is "{name}"; engines are {", ".join(known)}')
+    return Engine(name)
 
 
 LARGEST_FLOOD: Final = 1 << 18
