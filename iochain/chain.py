@@ -222,9 +222,6 @@ class BatchStage(Protocol):
         """
 
 
-Stage: TypeAlias = HeaderStage | BatchStage
-
-
 class BatchError(Exception):
     """A batch stage broke its contract: what it did, the order number of a frame, and its lane in its bank."""
 

@@ -128,6 +128,7 @@ class Network:
     def restore(self) -> None:
         """Undo what stages wrote to tables, which may be others' too: a run leaves a lab as it found it."""
         self.decider.walker.restore()
+        self.decider.let_go()
 
     @property
     def held(self) -> int:
@@ -244,9 +245,8 @@ class Network:
         """Through the banks between two depths: what comes out before the window's end."""
         out: list[Batch] = []
         for depot in depots:
-            lanes = depot.lanes[batch.column("port")]
-            here = lanes >= 0
-            passed = depot.run(batch[here], lanes[here], until)
+            here, batch = _split(batch, depot.lanes >= 0)
+            passed = depot.run(here, depot.lanes[here.column("port")], until)
             out.append(passed.batch)
             self.counters.split += passed.split
             self.counters.merged += passed.merged

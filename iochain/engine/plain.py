@@ -25,6 +25,9 @@ class Decider(Protocol):
     def decide(self, batch: Batch, junction: Junction) -> npt.NDArray[np.int32]:
         """The number of the path of each frame from a junction on, in order; writes to tables are done on the way."""
 
+    def let_go(self) -> None:
+        """Let go of tables that live longer than the network."""
+
 
 @define
 class Plain:
@@ -50,6 +53,9 @@ class Plain:
             if notes.writes:
                 self.walker.write()
         return taken
+
+    def let_go(self) -> None:
+        """Nothing is held on to."""
 
 
 def frame_of(words: Words, notes: Notes, batch: Batch, index: int) -> Frame:

@@ -95,6 +95,12 @@ class Remembered:
                 first = end + 1
         return taken
 
+    def let_go(self) -> None:
+        """Forget everything, and watch no table any more: tables of users' stages live longer than a network."""
+        for memory in self._memories.values():
+            memory.let_go()
+        self._memories.clear()
+
     def _listened(self, batch: Batch) -> list[int]:
         """Indices of frames whose steps somebody wants to hear."""
         if not self.listeners:
@@ -207,6 +213,12 @@ class Memory:
         self.table[:, 0] = lookup.EMPTY_SLOT
         self._drop_older()
         self.keys = 0
+
+    def let_go(self) -> None:
+        """Watch no table any more."""
+        for table in self._watched.values():
+            table.watchers.remove(self._table_changed)
+        self._watched.clear()
 
     # -- masks
 

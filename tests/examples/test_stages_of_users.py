@@ -38,6 +38,15 @@ def test_fates_are_those_of_the_replay_although_a_stage_learns() -> None:
     assert sum(1 for _ in replay.dropped()) == replay.counters.dropped > 0
 
 
+@pytest.mark.parametrize("engine", ["plain", "paths"])
+def test_nobody_watches_a_table_after_the_run(engine: str) -> None:
+    stage = Thrice()
+    lab = Lab.load(PCAPS / "web-and-db.lab.yaml")
+    lab.port("web").input.insert(stage)
+    assert lab.replay(PCAPS / "web-and-db.pcapng", engine=engine).counters.dropped > 0
+    assert (stage.seen.watchers, stage.seen.entries()) == ([], {})
+
+
 def test_ports_before_a_batch_stage_are_refused_by_name() -> None:
     lab = Lab("8.0")
     web = lab.host("esx1").vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod").vm("web", mac=WEB)
