@@ -40,6 +40,7 @@ class Reason(Enum):
     TRANSMIT_QUEUE = "the uplink's transmit queue is full"
     LINK_DOWN = "the uplink has no link"
     DISCONNECTED = "the vNIC is disconnected"
+    BEACON = "a beacon of this host's own uplinks, taken by the switch"
     STAGE = "a stage of the user's own dropped it"
 
     @property
@@ -70,6 +71,11 @@ class Drop:
     reason: Reason
     rule: str = ""
     setting: "From | None" = field(default=None, eq=False)  # where it is not one of the stage's own
+
+
+@frozen
+class Consumed(Drop):
+    """The frame ends here because the switch itself takes it, like a beacon: it is no drop in any result."""
 
 
 @frozen
