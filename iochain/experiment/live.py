@@ -1,0 +1,105 @@
+"""A running network as control events see it: its tables, its agenda, and the frames that it makes itself."""
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from attrs import define, field
+
+from iochain.batch import Batch, batch_of
+from iochain.chain import Chain, Port
+from iochain.engine.network import Network
+from iochain.experiment.agenda import Agenda, Timer
+from iochain.kernels.rows import NO_TAG
+from iochain.topology.wiring import Wiring
+
+Side = Literal["input", "output"]
+
+GENERATED: int = 1 << 22
+"""Source of the frames that the network makes itself: behind all captures in the order of one moment."""
+
+
+SENT: int = GENERATED + 1
+"""Source of the frames that actions have guests send."""
+
+
+@runtime_checkable
+class Applied(Protocol):
+    """An action as a small frozen value."""
+
+    def apply(self, live: "Live") -> None:
+        """Do it, now. LookupError or ValueError, with the names that there are, if it cannot be done."""
+
+
+Action: TypeAlias = Applied | Callable[["Live"], object]
+"""What a control event does: a value with ``apply(live)``, or a function of the running network."""
+
+
+@define(eq=False)
+class Live:
+    """What actions work on. ``consumers`` get, after each window, the frames that the switches took for themselves."""
+
+    network: Network
+    agenda: Agenda = field(factory=Agenda)
+    hosts: Any = None  # iochain.experiment.hosts.Hosts
+    cables: Any = None  # of the network; actions cut and mend them
+    consumers: list[Callable[[Batch], None]] = field(factory=list)
+    _serial: int = 0
+
+    @property
+    def wiring(self) -> Wiring:
+        """The wiring, whose tables events change."""
+        return self.network.wiring
+
+    @property
+    def now_ns(self) -> int:
+        """The moment that it is."""
+        return self.agenda.now_ns
+
+    def at(self, time_ns: int, action: Action, source: int = 0) -> Timer:
+        """Have an action done at a moment. ValueError if that is in the past."""
+        return self.agenda.at(time_ns, lambda: self.do(action), source)
+
+    def every(self, start_ns: int, period_ns: int, action: Action, source: int = 0) -> Timer:
+        """Have an action done at a moment and then each period. ValueError if that cannot be."""
+        return self.agenda.every(start_ns, period_ns, lambda: self.do(action), source)
+
+    def do(self, action: Action) -> None:
+        """Do it now."""
+        if isinstance(action, Applied):
+            action.apply(self)
+        else:
+            action(self)
+
+    def send(
+        self, data: bytes, port: int, side: Side = "output", tag: int | None = None, time_ns: int | None = None
+    ) -> int:
+        """A frame that the network makes itself, counted as generated; gives its order number.
+
+        ``output``: it enters the output chain of the port, as if its switch had chosen it; ``input``: the input chain.
+        ``tag`` is a TCI to carry beside the bytes. It happens now, or at ``time_ns``; ValueError if that is past.
+        """
+        time_ns = self.now_ns if time_ns is None else time_ns
+        if time_ns < self.now_ns:
+            raise ValueError(f"a frame cannot be sent at {time_ns} ns: it is {self.now_ns} ns already")
+        self._serial += 1
+        batch = batch_of([(data, time_ns)], GENERATED, self._serial)
+        batch.rows["port"] = port
+        if tag is not None:
+            batch.rows["tag"] = NO_TAG if tag < 0 else tag
+        self.network.generate(batch, side == "input")
+        return int(batch.rows["order"][0])
+
+    def enter(self, data: bytes, port: int) -> int:
+        """A frame that whoever is behind a port sends now; gives its order number."""
+        self._serial += 1
+        batch = batch_of([(data, self.now_ns)], SENT, self._serial)
+        batch.rows["port"] = port
+        self.network.offer(batch)
+        return int(batch.rows["order"][0])
+
+    def replug(self, port: Port, input_chain: Chain, output_chain: Chain) -> None:
+        """A running port has other attributes, other chains, perhaps another switch: the engine takes them up.
+
+        ``wiring.ports`` and the graph's edges have them already. Batch stages of the port begin afresh.
+        """
+        self.network.replug(port, input_chain, output_chain)
