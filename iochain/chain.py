@@ -41,6 +41,12 @@ class Reason(Enum):
     LINK_DOWN = "the uplink has no link"
     DISCONNECTED = "the vNIC is disconnected"
     BEACON = "a beacon of this host's own uplinks, taken by the switch"
+    NO_LINK = "the port of the physical switch has no link"
+    BLOCKED = "the spanning tree blocks the port"
+    BPDU_GUARD = "a BPDU came to a port with BPDU Guard, which shuts it (err-disable)"
+    ERR_DISABLED = "BPDU Guard has shut the port (err-disabled)"
+    FOR_THE_SWITCH = "the physical switch keeps it for itself (01:80:c2:00:00:00 to 0f, PVST+)"
+    CABLE = "the cable was cut"
     STAGE = "a stage of the user's own dropped it"
 
     @property
@@ -84,6 +90,7 @@ class Group:
 
     kind: str
     vlan: int
+    version: int = 0  # of its members, where these change: another version is another group
 
     def __str__(self) -> str:
         return f"{self.kind} ports of VLAN {self.vlan}" if self.vlan else f"{self.kind} ports without VLAN"
@@ -144,6 +151,7 @@ class PortKind(Enum):
     VNIC = auto()
     VMKERNEL = auto()
     UPLINK = auto()
+    PHYSICAL = auto()  # no port of ESXi: one of a physical switch
     CAPTURE = auto()  # no port of ESXi: where frames of a capture wait to be told their port
 
     def __repr__(self) -> str:
