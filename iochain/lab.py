@@ -69,6 +69,10 @@ class Lab:
         self._edits: list[tuple[str, Direction, Callable[[Chain], None]]] = []
         self._wiring: Wiring | None = None
 
+    def __repr__(self) -> str:
+        keys = "".join(f", {key}={value!r}" for key, value in self.data.items() if key != "esxi_version")
+        return f"{type(self).__name__}({self.data.get('esxi_version', '8.0')!r}{keys})"
+
     @classmethod
     def load(cls, path: "str | PathLike[str]", settings: Iterable[str] = ()) -> Self:
         """The lab of a file, with settings like ``portgroup.Prod.vlan=20`` applied. LabError with all its mistakes."""

@@ -248,3 +248,11 @@ def test_settings_make_another_lab() -> None:
     assert (lab.effective("Prod").vlan.value, lab.effective("Prod").mtu.value) == (10, 1500)
     with pytest.raises(LabError, match="5000 is no VLAN number"):
         lab.with_settings(["portgroup.Prod.vlan=5000"])
+
+
+def test_a_lab_says_what_it_is() -> None:
+    lab = Lab("7.0", captured_at="uplink")
+    lab.host("esx1").vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod", vlan=10).vm("web")
+    again = eval(repr(lab))
+    assert again.data == lab.data
+    assert repr(Lab("8.0")) == "Lab('8.0')"
