@@ -36,7 +36,7 @@ from iochain.topology.spec import (
     Vnic,
     Vswitch,
 )
-from iochain.topology.values import RANGES
+from iochain.topology.values import RANGES, is_numeric
 
 MARKER: Final = "<!-- From here on made by docs/make_lab_file.py; change iochain/topology/spec.py instead. -->\n"
 FILE: Final = Path(__file__).with_name("lab-file.md")
@@ -57,7 +57,7 @@ LEVELS: Final[Mapping[type, tuple[str, str]]] = {
 }
 """Title and place of each level of the file, in the order of the reference."""
 
-WITHOUT_EFFECT: Final = ("failure_detection", "failback", "notify_switches", "large_packets", "labels")
+WITHOUT_EFFECT: Final = ("large_packets", "labels")
 """Keys that are read, checked and shown in the effective policy, but that no stage uses yet."""
 
 INHERITED: Final = ("promiscuous", "mac_changes", "forged_transmits", "load_balancing", "shaping")
@@ -125,7 +125,8 @@ def _value(attribute: "Attribute[Any]") -> str:
         of = get_args(kind)[0]
         return f"list, each {_link(of)}" if attrs.has(of) else f"list of {_plural(of)}"
     if "choices" in more:
-        return ", ".join(f'`"{choice}"`' for choice in more["choices"])
+        mark = '"' if is_numeric(more["choices"]) else ""
+        return ", ".join(f"`{mark}{choice}{mark}`" for choice in more["choices"])
     return _scalar(kind, more)
 
 
@@ -144,7 +145,7 @@ def _scalar(kind: Any, more: Mapping[str, Any]) -> str:
 
 
 def _plural(kind: Any) -> str:
-    return {str: "names", MacAddress: "MAC addresses"}[kind]
+    return {str: "names", int: "numbers", MacAddress: "MAC addresses"}[kind]
 
 
 def _default(attribute: "Attribute[Any]") -> str:
@@ -157,7 +158,7 @@ def _default(attribute: "Attribute[Any]") -> str:
         return units.format_size(default)
     if default is None or attrs.has(kind) or isinstance(default, attrs.Factory) or default == ():  # type: ignore[arg-type]
         return ""
-    return f'`"{default}"`' if "choices" in attribute.metadata else f"`{plain(default)}`"
+    return f'`"{default}"`' if is_numeric(attribute.metadata.get("choices", ("",))) else f"`{plain(default)}`"
 
 
 def _link(cls: type) -> str:

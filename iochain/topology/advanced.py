@@ -1,6 +1,6 @@
 """The advanced settings of a host that bear on its network: defaults and ranges by ESXi version.
 
-From the published settings dumps of ESXi 6.0 U3 to 9.0.1. Settings whose values are texts (schedulers) are left out.
+Settings whose values are texts (schedulers) are left out.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,8 @@ from attrs import frozen
 
 from iochain.topology.mistakes import guess
 from iochain.topology.spec import ESXI_VERSIONS
+
+SOURCE: Final = "published settings dumps of ESXi 6.0 U3 to 9.0.1"
 
 Versioned = Mapping[str, int]
 """Values by the version from which on they hold."""
@@ -37,15 +39,20 @@ class AdvancedSetting:
         """The largest value that it takes, None if that is not known."""
         return _at(self.maxima, version)
 
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is yes or no, 1 or 0; others are numbers."""
+        return set(self.minima.values()) == {0} and set(self.maxima.values()) == {1}
+
     def mistake(self, value: int, version: str) -> str | None:
         """What is wrong with this value in this version."""
         lowest, highest = self.minimum(version), self.maximum(version)
         if self.default(version) is None:
             return f"ESXi {version} has no {self.name}; {next(iter(self.defaults))} and later have it"
         if highest is None and lowest is not None and value < lowest:
-            return f"{value} is too small for {self.name} (from {lowest})"
+            return f"{value} is too small for {self.name} (from {lowest}; {SOURCE})"
         if lowest is not None and highest is not None and not lowest <= value <= highest:
-            return f"{value} is out of the range of {self.name} ({lowest} to {highest})"
+            return f"{value} is out of the range of {self.name} ({lowest} to {highest}; {SOURCE})"
         return None
 
 
@@ -112,6 +119,58 @@ _SETTINGS: Final = (
     _setting("MaxNetifTxQueueLen", 2000, 1, 10_000, "packets in a physical NIC's transmit queue"),
     _setting("PortDisableTimeout", 5000, 0, None, "ms to drain a port before it is disabled"),
     _setting("NetSchedHClkLeafQueueDepthPkt", 640, 1, 10_000, "packets in a leaf queue of the hclk scheduler"),
+    _setting("UseHwTSO", 1, 0, 1, "whether uplinks offer TSO over IPv4"),
+    _setting("UseHwTSO6", 1, 0, 1, "whether uplinks offer TSO over IPv6"),
+    _setting("UplinkTSOSplit", {"8.0": 1}, 0, 1, "NICs without TSO fill the sums of segments that the kernel cut"),
+    _setting("UseHwIPv6Csum", 1, 0, 1, "whether NICs fill checksums over IPv6"),
+    _setting("UseHwCsumForIPv6Csum", 1, 0, 1, "the same for NICs that sum at any offset (obo)"),
+    _setting("EnableOuterCsum", {"6.5": 1}, 0, 1, "whether the uplink layer fills the outer checksum of tunnels"),
+    _setting("DontOffloadInnerIPv6", {"6.5": 0}, 0, 1, "NICs do nothing for IPv6 inside tunnels"),
+    _setting("NetEnableSwCsumForLro", 1, 0, 1, "whether LRO frames get a checksum"),
+    _setting("NoLocalCSum", 0, 0, 1, "frames between VMs of a host keep a checksum that was not filled"),
+    _setting("NetpollSwLRO", {"6.5": 1}, 0, 1, "LRO where the kernel polls a physical NIC"),
+    _setting("LRODefMaxLength", 65_535, 1, 65_535, "bytes of a frame that this LRO makes at most"),
+    _setting("LRODefThreshold", 4000, 1, None, "packets between its decisions whether it pays"),
+    _setting("LRODefUseRatioNumer", 1, 1, None, "it pays below this share of packets that are left: numerator"),
+    _setting("LRODefUseRatioDenom", 3, 1, None, "the same: denominator"),
+    _setting("LRODefBackoffPeriod", 8, 0, None, "decisions that it then rests"),
+    _setting("Vmxnet2HwLRO", 1, 0, 1, "VMXNET2 takes what the NIC put together"),
+    _setting("Vmxnet2SwLRO", 1, 0, 1, "LRO at delivery to VMXNET2"),
+    _setting("Vmxnet3HwLRO", 1, 0, 1, "VMXNET3 takes what the NIC put together"),
+    _setting("Vmxnet3SwLRO", 1, 0, 1, "LRO at delivery to VMXNET3"),
+    _setting("VmxnetLROMaxLength", 32_000, 1, 65_535, "bytes of a frame that LRO at delivery makes at most"),
+    _setting("VmxnetLROThreshold", 4000, 1, None, "packets between its decisions whether it pays"),
+    _setting("VmxnetLROUseRatioNumer", 2, 1, None, "it pays below this share of packets that are left: numerator"),
+    _setting("VmxnetLROUseRatioDenom", 3, 1, None, "the same: denominator"),
+    _setting("VmxnetLROBackoffPeriod", 8, 0, None, "decisions that it then rests"),
+    _setting("VmxnetPromDisableLro", 1, 0, 1, "no LRO at delivery to a promiscuous port"),
+    _setting("VmxnetSwLROSL", 1, 0, 1, "the short-lived variant of LRO at delivery"),
+    _setting("VmxnetDoLroSplit", 1, 0, 1, "LRO at delivery does not make one single packet of everything"),
+    _setting("VmxnetLroSplitBnd", {"6.0": 12, "6.5": 64}, 2, 255, "packets from which on it does so all the same"),
+    _setting("VmknicDoLroSplit", 0, 0, 1, "the same at vmkernel adapters"),
+    _setting("VmknicLroSplitBnd", 12, 2, 255, "the same at vmkernel adapters"),
+    _setting("VmklnxLROEnabled", 0, 0, 1, "LRO of drivers of the old kind (vmklinux)"),
+    _setting("VmklnxLROMaxAggr", 6, 0, 24, "packets that it puts together at most"),
+    _setting("TcpipDefLROEnabled", 1, 0, 1, "LRO at vmkernel adapters"),
+    _setting("TcpipDefLROMaxLength", 32_768, 1, 65_535, "bytes of a frame that it makes at most"),
+    _setting("VmxnetDoTsoSplit", 1, 0, 3, "super-frames for a VM of the host: whole, halved, hybrid, in set pieces"),
+    _setting("VmxnetTsoSplitSize", 17_500, 1500, 65_535, "bytes of these pieces, where the setting above is 2 or 3"),
+    _setting("VmxnetTsoSplitBnd", 12, 2, 255, "packets in a list from which on this size is the threshold"),
+    _setting("VmxnetBiDirNoTsoSplit", 1, 0, 1, "no such splitting where traffic goes both ways"),
+    _setting("Vmxnet3RxPollBound", 256, 0, 4096, "packets that a vNIC takes in one poll"),
+    _setting("Vmxnet3RxQueueBound", {"8.0": 256}, 0, 8192, "packets behind a vNIC's ring"),
+    _setting("Vmxnet3RxBurstQueueLimit", {"8.0": 512}, 0, 16_384, "packets of a vNIC's burst queue"),
+    _setting("Vmxnet3AllowTruncation", {"8.0": 0}, 0, 1, "whether a packet too large for a vNIC is cut"),
+    _setting("CoalesceDefaultOn", 1, 0, 1, "whether interrupts of vNICs are coalesced"),
+    _setting("CoalesceRBCRate", 4000, 100, 100_000, "interrupts a second that a vNIC gets at most"),
+    _setting("NetSplitRxMode", 1, 0, 1, "several threads for copies to many receivers"),
+    _setting("NetVMTxType", 2, 1, 3, "threads that send: one a vNIC, one a VM, one a queue"),
+    _setting("NetSchedMaxPktSend", 256, 100, 4096, "packets that a driver is handed at once"),
+    _setting("NetSchedInFlightMaxBytesDefault", 200_000, 1500, 1_500_000, "bytes on their way in a physical NIC"),
+    _setting("NetSchedCoalesceTxUsecs", 33, 1, 125, "us that completions of sent packets wait at most"),
+    _setting("TcpipHeapMax", {"6.0": 512, "6.7": 1024}, 32, 16_384, "MB of memory of the vmkernel's TCP/IP stack"),
+    _setting("NetPollDispatchBudget", {"9.0": 1024}, 128, 32_768, "dispatches that a list of packets may cause"),
+    _setting("NetPollSplitRxThres", {"9.0": 128}, 32, 10_000, "packets from which on a list is split"),
     _setting("Vmxnet3NonTsoPacketGtMtuAllowed", {"7.0": 0}, 0, 1, "whether a vNIC gets packets larger than its MTU"),
     _setting("VLANMTUCheckMode", {"6.5": 1}, 0, 1, "health check of VLAN and MTU"),
     _setting("FollowHardwareMac", 0, 0, 1, "whether vmk0's MAC follows the physical NIC's"),

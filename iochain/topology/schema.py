@@ -14,7 +14,7 @@ from iochain.topology import units
 from iochain.topology.advanced import ADVANCED
 from iochain.topology.shape import NAMES, fields, inner
 from iochain.topology.spec import Answer, BitsPerSecond, ByteCount, LabSpec, MacAddress, Shaping, Vm, Vnic
-from iochain.topology.values import ANSWERS, RANGES
+from iochain.topology.values import ANSWERS, RANGES, is_numeric
 
 YES_OR_NO: Final[Mapping[str, Any]] = {"anyOf": [{"type": "boolean"}, {"enum": list(ANSWERS)}]}
 WORD: Final[Mapping[str, Any]] = {"type": ["string", "number", "boolean"]}
@@ -86,7 +86,9 @@ def _scalar(kind: Any, attribute: "Attribute[Any]") -> dict[str, Any]:
     more = attribute.metadata
     span = {name: more[name] for name in ("minimum", "maximum") if name in more}
     if "choices" in more:
-        return {"anyOf": [{"enum": list(more["choices"])}, {"enum": sorted({float(one) for one in more["choices"]})}]}
+        words = {"enum": list(more["choices"])}
+        numbers = {"enum": sorted({float(one) for one in more["choices"]})} if is_numeric(more["choices"]) else None
+        return {"anyOf": [words, numbers]} if numbers else words
     if kind in RANGES:
         _, lowest, highest = RANGES[kind]
         return _integer(minimum=lowest, maximum=highest)

@@ -12,6 +12,8 @@ from typing import Any, Final, NewType
 
 from attrs import field, frozen
 
+from iochain.uplink.capabilities import ADAPTERS, DRIVER_ALIASES, DRIVERS, Capability
+
 BitsPerSecond = NewType("BitsPerSecond", int)
 ByteCount = NewType("ByteCount", int)
 VlanNumber = NewType("VlanNumber", int)
@@ -53,6 +55,13 @@ class LinkState(Enum):
 
     UP = "up"
     DOWN = "down"
+
+
+class Duplex(Enum):
+    """Whether a link sends and receives at the same time."""
+
+    FULL = "full"
+    HALF = "half"
 
 
 class CapturedAt(Enum):
@@ -98,11 +107,41 @@ class PortHash(Enum):
     ROUND_ROBIN = "round_robin_at_connect"
 
 
+class OffloadProfile(Enum):
+    """Which offloads there are: ESXi's; only those that no setting of ESXi can spare (segmentation, checksums); none.
+
+    With NONE a super-frame stays whole wherever it goes, and no checksum is touched.
+    """
+
+    ESXI = "esxi"
+    PURE = "pure"
+    NONE = "none"
+
+
+class SegmentSize(Enum):
+    """The segment size of a captured super-frame, which no capture says. The emulator chooses FLOW, else the MTU."""
+
+    FLOW = "flow"
+    MTU = "mtu"
+
+
+class UplinkPoint(Enum):
+    """Where frames that leave by an uplink are shown: behind the NIC, or between kernel and NIC (UplinkSndKernel)."""
+
+    WIRE = "wire"
+    KERNEL = "kernel"
+
+
 def key(default: Any, doc: str, **more: Any) -> Any:
     """An optional key of the lab file with its documentation; more: ``minimum`` and ``maximum``, or ``choices``."""
     if isinstance(default, (dict, list)):
         return field(factory=type(default), metadata={"doc": doc, **more})
     return field(default=default, metadata={"doc": doc, **more})
+
+
+def capability(which: Capability) -> Any:
+    """The key of a capability of a physical NIC."""
+    return key(None, f"whether it {which.doc} ({which.vsish}); default: as its driver")
 
 
 def required(doc: str, **more: Any) -> Any:
@@ -136,6 +175,13 @@ class Teaming:
     standby: tuple[str, ...] | None = key(None, "uplinks that replace failed active ones, in order")
     unused: tuple[str, ...] | None = key(None, "uplinks never to be used")
     failure_detection: FailureDetection | None = key(None, "how a failed uplink is noticed")
+    minimum_speed: BitsPerSecond | None = key(
+        None, "slower links count as failed (checkSpeed minimum), like 1 Gbit/s", **RATES
+    )
+    exact_speed: BitsPerSecond | None = key(
+        None, "links of another speed count as failed (checkSpeed exact), like 10 Gbit/s", **RATES
+    )
+    full_duplex: bool | None = key(None, "whether half-duplex links count as failed (checkDuplex)")
     failback: bool | None = key(None, "whether a recovered uplink is used again at once")
     notify_switches: bool | None = key(None, "whether RARP frames tell the physical switches of a change")
 
@@ -174,8 +220,21 @@ class Nic:
     """A physical NIC (vmnic)."""
 
     speed: BitsPerSecond = key(BitsPerSecond(10_000_000_000), "link speed, like 10 Gbit/s", **RATES)
+    duplex: Duplex = key(Duplex.FULL, "whether the link sends and receives at once")
     link: LinkState = key(LinkState.UP, "whether it has a link")
     mac: MacAddress | None = key(None, "its address; default: made from its place in the lab")
+    driver: str = key("generic", "its driver, which says what it can", choices=(*DRIVERS, *DRIVER_ALIASES))
+    sg: bool | None = capability(Capability.SG)
+    cso: bool | None = capability(Capability.CSO)
+    cso6: bool | None = capability(Capability.CSO6)
+    cso6_ext: bool | None = capability(Capability.CSO6_EXT)
+    tso: bool | None = capability(Capability.TSO)
+    tso6: bool | None = capability(Capability.TSO6)
+    tso6_ext: bool | None = capability(Capability.TSO6_EXT)
+    vxlan: bool | None = capability(Capability.VXLAN)
+    geneve: bool | None = capability(Capability.GENEVE)
+    obo: bool | None = capability(Capability.OBO)
+    lro: bool | None = capability(Capability.LRO)
 
 
 @frozen
@@ -201,7 +260,19 @@ class Vnic:
     sends_as: tuple[MacAddress, ...] = key((), "further source addresses that the guest sends from")
     promiscuous: bool = key(False, "whether the guest asks for promiscuous reception")
     groups: tuple[MacAddress, ...] | None = key(None, "multicast addresses that the guest receives; default: all")
-    large_packets: bool = key(True, "whether the guest takes packets larger than its MTU (TSO and LRO frames)")
+    adapter: str = key("vmxnet3", "kind of adapter, which says what it can", choices=tuple(ADAPTERS))
+    mtu: Mtu | None = key(None, "the guest's MTU; default: its switch's")
+    tso: bool | None = key(None, "whether the guest hands over super-frames to be segmented; default: as its adapter")
+    checksum: bool | None = key(None, "whether the guest leaves checksums to be filled; default: as its adapter")
+    mss: int | None = key(
+        None, "segment size of its super-frames; default: options.mss decides", minimum=1, maximum=65_535
+    )
+    large_packets: bool | None = key(
+        None, "whether the guest takes packets larger than its MTU (TSO and LRO frames); default: as its adapter"
+    )
+    lro: bool | None = key(
+        None, "whether received segments are put together for the guest; default: as its adapter, if large_packets"
+    )
     connected: bool = key(True, "no: the port is there, but nothing passes")
 
 
@@ -211,6 +282,7 @@ class Vm:
 
     vnics: Mapping[str, Vnic] = required("its vNICs by name: eth0, eth1 …")
     host: str | None = key(None, "where it runs; may be left out where there is one host")
+    powered_on: bool = key(True, "no: it is off until something powers it on")
     count: int | None = key(
         None, "so many like VMs: NAME-1, NAME-2 … with addresses of their own", minimum=1, maximum=100_000
     )
@@ -248,6 +320,27 @@ class Options:
     est_guest_tag: GuestTag = key(GuestTag.DROP, "a guest's own tag on a port group without VLAN")
     ip_hash: IpHash = key(IpHash.FULL, "form of the IP hash")
     port_hash: PortHash = key(PortHash.PORT_NUMBER, "how the originating port picks an uplink")
+    rarp_ms: tuple[int, ...] = key(
+        (0, 786, 1786, 2786, 4786, 7786),
+        "ms after an event at which notify frames (RARP) of a port are sent",
+        minimum=0,
+        maximum=255_000,
+    )
+    rarp_batch_ms: int = key(
+        30, "ms between batches of Net.NetMaxRarpsPerInterval notify frames", minimum=1, maximum=60_000
+    )
+    beacon_ms: int = key(1000, "ms between beacons of an uplink", minimum=1, maximum=3_600_000)
+    beacons_missed: int = key(3, "so many missed beacons in a row are a failure", minimum=1, maximum=1000)
+    beacon_alternate: bool = key(False, "whether the uplinks of a switch send beacons by turns, one an interval")
+    offloads: OffloadProfile = key(
+        OffloadProfile.ESXI, "esxi: as ESXi; pure: neither LRO nor splitting for delivery; none: no offload at all"
+    )
+    mss: SegmentSize = key(
+        SegmentSize.FLOW, "segment size of captured super-frames: the flow's largest segment so far, or the MTU"
+    )
+    uplink_point: UplinkPoint = key(
+        UplinkPoint.WIRE, "deliveries at uplinks: as on the wire, or as the kernel hands them to the NIC"
+    )
 
 
 @frozen

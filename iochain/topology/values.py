@@ -113,7 +113,13 @@ def _choice(data: Any, choices: tuple[str, ...]) -> str:
     text = name_text(data)
     if text in choices or f"{text}.0" in choices:
         return text if text in choices else f"{text}.0"
-    raise ValueError(f"{shown(data)} is none of {', '.join(choices)}")
+    near = "" if is_numeric(choices) else guess(text, choices)
+    raise ValueError(f"{shown(data)} is none of {', '.join(choices)}{near}")
+
+
+def is_numeric(choices: tuple[str, ...]) -> bool:
+    """Whether these are numbers as texts, as versions are, which YAML takes for numbers."""
+    return all(choice.replace(".", "").isdecimal() for choice in choices)
 
 
 def _number(data: Any, what: str, lowest: int | None, highest: int | None) -> int:

@@ -8,6 +8,15 @@ from iochain.topology.mistakes import KeyPath, key_text
 POLICY = {"promiscuous": "reject", "mac_changes": "accept", "forged_transmits": "yes"}
 SHAPING = {"enabled": "on", "average": "100 Mbit/s", "peak": "0.2 Gbit/s", "burst": "4 MB"}
 
+CAPABILITIES = {
+    "driver": "i40en",
+    "sg": "yes",
+    "cso": "yes",
+    "cso6": "no",
+    "cso6_ext": "no",
+    "tso": "off",
+} | dict.fromkeys(("tso6", "tso6_ext", "vxlan", "geneve", "obo", "lro"), "no")
+
 FULL: dict[str, Any] = {
     "esxi_version": 8.0,
     "hosts": {
@@ -15,7 +24,13 @@ FULL: dict[str, Any] = {
             "esxi_version": "7.0",
             "settings": {"Net.BlockGuestBPDU": 1},
             "nics": {
-                "vmnic0": {"speed": "10 Gbit/s", "link": "up", "mac": "02-00-00-00-00-77"},
+                "vmnic0": {
+                    "speed": "10 Gbit/s",
+                    "duplex": "full",
+                    "link": "up",
+                    "mac": "02-00-00-00-00-77",
+                    **CAPABILITIES,
+                },
                 "vmnic1": {"speed": 25000000000, "link": "down"},
             },
             "vswitches": {
@@ -29,6 +44,9 @@ FULL: dict[str, Any] = {
                         "standby": ["vmnic1"],
                         "unused": ["vmnic2"],
                         "failure_detection": "link",
+                        "minimum_speed": "10 Mbit/s",
+                        "exact_speed": "10 Gbit/s",
+                        "full_duplex": "yes",
                         "failback": "yes",
                         "notify_switches": "no",
                     },
@@ -52,6 +70,7 @@ FULL: dict[str, Any] = {
         "web": {
             "host": "esx1",
             "count": 2,
+            "powered_on": "yes",
             "labels": ["front"],
             "network": "Prod",
             "mac": "00:50:56:00:00:0A",
@@ -59,7 +78,13 @@ FULL: dict[str, Any] = {
             "sends_as": ["00:50:56:00:02:0a"],
             "promiscuous": "true",
             "groups": ["01:00:5e:00:00:01"],
+            "adapter": "vmxnet3",
+            "mtu": 9000,
+            "tso": "yes",
+            "checksum": "on",
+            "mss": 1448,
             "large_packets": "no",
+            "lro": "no",
             "connected": "yes",
         },
         "router": {"vnics": {"eth0": {"network": "Prod"}, "eth1": {"network": "10"}}},
@@ -72,6 +97,14 @@ FULL: dict[str, Any] = {
         "est_guest_tag": "pass",
         "ip_hash": "last_octet",
         "port_hash": "round_robin_at_connect",
+        "rarp_ms": [0, 1000],
+        "rarp_batch_ms": 30,
+        "beacon_ms": 1000,
+        "beacons_missed": 3,
+        "beacon_alternate": "yes",
+        "offloads": "pure",
+        "mss": "mtu",
+        "uplink_point": "kernel",
     },
 }
 

@@ -418,7 +418,7 @@ lab.yaml: 5 mistakes
 """,
         """\
 lab.yaml: 4 mistakes
-  line 10  hosts.esx1.settings."Net.BlockGuestBPDU": 2 is out of the range of Net.BlockGuestBPDU (0 to 1)
+  line 10  hosts.esx1.settings."Net.BlockGuestBPDU": 2 is out of the range of Net.BlockGuestBPDU (0 to 1; published settings dumps of ESXi 6.0 U3 to 9.0.1)
   line 11  hosts.esx1.settings."Net.BlockGuestBpdus": "Net.BlockGuestBpdus" is no advanced setting that the emulator knows; is "Net.BlockGuestBPDU" meant?
   line 12  hosts.esx1.settings."Net.TeamingIgnoreShotgun": ESXi 7.0 has no Net.TeamingIgnoreShotgun; 8.0 and later have it
   line 13  hosts.esx1.settings."Net.MaxBeaconVlans": "yes" is no whole number

@@ -98,7 +98,7 @@ def test_settings(lab: LoadedLab, setting: str, path: tuple[Any, ...], value: ob
         ("vswich.vSwitch0.mtu=1", '"vswich" is nothing that can be set; is "vswitch" meant?'),
         ("vswitch.vSwitch0.mtu", "a setting is written KEY=VALUE, like portgroup.Prod.vlan=20"),
         ("entry[3].vlan=1", "there is no entry [3] in entry; it has 1, counted from 0"),
-        ("vm.web.mtu=1", 'vms.web.mtu: "mtu" is no key of a VM (vnics, host,'),
+        ("vm.web.speed=1", 'vms.web.speed: "speed" is no key of a VM (vnics, host,'),
         ("vswitch.vSwitch0.uplinks=[a", '"[a": this is no YAML'),
         ("host.esx2.settings.Net.BlockGuestBPD=1", "no advanced setting"),
         ("vm.web.network=Pord", 'vms.web.network: there is no port group "Pord" on esx2; is "Prod" meant?'),
