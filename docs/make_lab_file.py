@@ -22,15 +22,21 @@ from iochain.topology.spec import (
     ESXI_VERSIONS,
     BitsPerSecond,
     ByteCount,
+    CableSpec,
     EntryRule,
+    FabricSpec,
     Host,
     LabSpec,
     MacAddress,
+    Nanoseconds,
     Nic,
     Options,
     Portgroup,
     Shaping,
+    SwitchPort,
+    SwitchSpec,
     Teaming,
+    VlanRange,
     Vm,
     Vmkernel,
     Vnic,
@@ -52,6 +58,10 @@ LEVELS: Final[Mapping[type, tuple[str, str]]] = {
     Vmkernel: ("vmkernel adapters", "hosts.HOST.vmkernel.VMK"),
     Vm: ("VMs", "vms.VM"),
     Vnic: ("vNICs", "vms.VM.vnics.VNIC"),
+    FabricSpec: ("The fabric", "fabric"),
+    SwitchSpec: ("Physical switches", "fabric.switches.SWITCH"),
+    SwitchPort: ("Ports of physical switches", "fabric.switches.SWITCH.ports.PORT and ….SWITCH.defaults"),
+    CableSpec: ("Cables", "fabric.cables[0], fabric.cables[1] …"),
     EntryRule: ("Entry rules", "entry[0], entry[1] …"),
     Options: ("Options", "options"),
 }
@@ -139,13 +149,15 @@ def _scalar(kind: Any, more: Mapping[str, Any]) -> str:
         return f"rate, {units.format_rate(more['minimum'])} to {units.format_rate(more['maximum'])}"
     if kind is ByteCount:
         return f"size, {units.format_size(more['minimum'])} to {units.format_size(more['maximum'])}"
+    if kind is Nanoseconds:
+        return f"time, {units.format_time(more['minimum'])} to {units.format_time(more['maximum'])}"
     if kind is int:
         return f"{more['minimum']} to {more['maximum']}"
     return {bool: "yes or no", str: "name", MacAddress: "MAC address"}[kind]
 
 
 def _plural(kind: Any) -> str:
-    return {str: "names", int: "numbers", MacAddress: "MAC addresses"}[kind]
+    return {str: "names", int: "numbers", MacAddress: "MAC addresses", VlanRange: "VLANs and ranges of them"}[kind]
 
 
 def _default(attribute: "Attribute[Any]") -> str:
@@ -156,6 +168,8 @@ def _default(attribute: "Attribute[Any]") -> str:
         return units.format_rate(default)
     if kind is ByteCount and default is not None:
         return units.format_size(default)
+    if kind is Nanoseconds and default is not None:
+        return units.format_time(default)
     if default is None or attrs.has(kind) or isinstance(default, attrs.Factory) or default == ():  # type: ignore[arg-type]
         return ""
     return f'`"{default}"`' if is_numeric(attribute.metadata.get("choices", ("",))) else f"`{plain(default)}`"

@@ -13,7 +13,19 @@ from attrs import Attribute
 from iochain.topology import units
 from iochain.topology.advanced import ADVANCED
 from iochain.topology.shape import NAMES, fields, inner
-from iochain.topology.spec import Answer, BitsPerSecond, ByteCount, LabSpec, MacAddress, Shaping, Vm, Vnic
+from iochain.topology.spec import (
+    Answer,
+    BitsPerSecond,
+    ByteCount,
+    CableSpec,
+    LabSpec,
+    MacAddress,
+    Nanoseconds,
+    Shaping,
+    VlanRange,
+    Vm,
+    Vnic,
+)
 from iochain.topology.values import ANSWERS, RANGES, is_numeric
 
 YES_OR_NO: Final[Mapping[str, Any]] = {"anyOf": [{"type": "boolean"}, {"enum": list(ANSWERS)}]}
@@ -37,6 +49,8 @@ def _definition(cls: type) -> dict[str, Any]:
         return {"description": _first_line(cls), "anyOf": [YES_OR_NO, _record(cls)]}
     if cls is Vm:
         return _vm()
+    if cls is CableSpec:
+        return {"description": _first_line(cls), "anyOf": [{"type": "array", "items": WORD}, _record(cls)]}
     return _record(cls)
 
 
@@ -98,6 +112,10 @@ def _scalar(kind: Any, attribute: "Attribute[Any]") -> dict[str, Any]:
     if kind is BitsPerSecond or kind is ByteCount:
         names = units.RATE_UNITS if kind is BitsPerSecond else units.SIZE_UNITS
         return {"anyOf": [{"type": "integer", **span}, {"type": "string", "pattern": units.pattern(names)}]}
+    if kind is Nanoseconds:
+        return {"type": "string", "pattern": units.pattern(units.TIME_UNITS, plain=False)}
+    if kind is VlanRange:
+        return {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": units.VLAN_RANGE_PATTERN}]}
     if kind is int:
         return _integer(**span)
     simple = {bool: YES_OR_NO, str: WORD, MacAddress: {"type": "string", "pattern": units.MAC_PATTERN}}

@@ -17,14 +17,19 @@ from iochain.topology.mistakes import Finding, KeyPath, guess, nearest
 from iochain.topology.spec import (
     BitsPerSecond,
     ByteCount,
+    CableSpec,
     EntryRule,
+    FabricSpec,
     Host,
     LabSpec,
     Mtu,
+    Nanoseconds,
     Nic,
     Options,
     Portgroup,
     Shaping,
+    SwitchPort,
+    SwitchSpec,
     Teaming,
     VlanNumber,
     Vm,
@@ -49,6 +54,10 @@ NAMES: Final[Mapping[type, str]] = {
     Shaping: "shaping",
     Vm: "a VM",
     Vnic: "a vNIC",
+    FabricSpec: "the fabric",
+    SwitchSpec: "a physical switch",
+    SwitchPort: "a port of a physical switch",
+    CableSpec: "a cable",
     EntryRule: "an entry rule",
     Options: "the options",
 }
@@ -149,6 +158,9 @@ def inner(kind: Any) -> Any:
 def _record(cls: type, data: Any, path: KeyPath, shaped: Shaped) -> Any:
     if cls is Shaping and is_answer(data):
         return Shaping(enabled=answer(data))
+    if cls is CableSpec and isinstance(data, list):
+        shaped.written[(*path, "ends")] = path
+        data = {"ends": data}
     if cls is Vm and (isinstance(data, dict) or data is None):
         data = _long_form(data or {}, path, shaped)
     if not isinstance(data, dict):
@@ -179,7 +191,7 @@ def _stand_in(cls: type) -> Any:
 
 
 def _nothing(kind: Any) -> Any:
-    return {} if get_origin(kind) is Mapping else ""
+    return {Mapping: {}, tuple: ()}.get(get_origin(kind), "")
 
 
 def _long_form(data: dict[str, Any], path: KeyPath, shaped: Shaped) -> dict[str, Any]:
@@ -284,4 +296,4 @@ def _scalar(kind: Any, attribute: "Attribute[Any]", data: Any, path: KeyPath, sh
 def _blank(kind: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return next(iter(kind))
-    return 0 if kind in (int, BitsPerSecond, ByteCount, VlanNumber, Mtu) else ""
+    return 0 if kind in (int, BitsPerSecond, ByteCount, Nanoseconds, VlanNumber, Mtu) else ""

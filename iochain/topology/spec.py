@@ -16,7 +16,10 @@ from iochain.uplink.capabilities import ADAPTERS, DRIVER_ALIASES, DRIVERS, Capab
 
 BitsPerSecond = NewType("BitsPerSecond", int)
 ByteCount = NewType("ByteCount", int)
+Nanoseconds = NewType("Nanoseconds", int)
 VlanNumber = NewType("VlanNumber", int)
+VlanRange = NewType("VlanRange", str)
+"""One VLAN, ``10``, or several in a row, ``20-29``; 1 to 4094."""
 Mtu = NewType("Mtu", int)
 MacAddress = NewType("MacAddress", str)
 """Six bytes in lower case hexadecimal with colons, as ESXi writes them."""
@@ -130,6 +133,27 @@ class UplinkPoint(Enum):
 
     WIRE = "wire"
     KERNEL = "kernel"
+
+
+class PortMode(Enum):
+    """What a port of a physical switch does with tags: none for one VLAN, or the tags of many."""
+
+    ACCESS = "access"
+    TRUNK = "trunk"
+
+
+class ChannelHash(Enum):
+    """How a physical switch picks a member of a channel; IP hash on the host goes with src-dst-ip (KB 1004048)."""
+
+    SRC_DST_IP = "src-dst-ip"
+    SRC_MAC = "src-mac"
+
+
+class NativeTag(Enum):
+    """What a trunk does with a frame tagged with its native VLAN. Switches differ; the emulator chooses DROP."""
+
+    DROP = "drop"
+    PASS = "pass"
 
 
 def key(default: Any, doc: str, **more: Any) -> Any:
@@ -341,6 +365,65 @@ class Options:
     uplink_point: UplinkPoint = key(
         UplinkPoint.WIRE, "deliveries at uplinks: as on the wire, or as the kernel hands them to the NIC"
     )
+    native_tag: NativeTag = key(NativeTag.DROP, "a frame tagged with the native VLAN of a physical switch's trunk")
+
+
+@frozen
+class SwitchPort:
+    """A port of a physical switch."""
+
+    mode: PortMode | None = key(None, "default: access where the port says vlan, else trunk")
+    vlan: int | None = key(None, "VLAN of an access port; default: 1", minimum=1, maximum=4094)
+    native_vlan: int | None = key(
+        None, "VLAN of a trunk's frames without tag; 0: none, they are dropped; default: 1", minimum=0, maximum=4094
+    )
+    allowed_vlans: tuple[VlanRange, ...] | None = key(None, "VLANs that a trunk carries, [10, 20-29]; default: all")
+    bpdu_guard: bool | None = key(None, "whether a BPDU that comes in shuts the port (err-disable); default: no")
+    speed: BitsPerSecond | None = key(None, "link speed; default: that of the cable's other end, or 10 Gbit/s", **RATES)
+    queue: int | None = key(None, "frames that may wait for the wire; default: 1000", minimum=1, maximum=100_000)
+    link: LinkState | None = key(None, "default: up where a cable is; up without one: what is behind is not modelled")
+    channel: str | None = key(None, "its static channel: ports of the switch that say the same name are one link")
+
+
+@frozen
+class SwitchSpec:
+    """A physical switch."""
+
+    count: int | None = key(None, "so many ports, by name 1, 2, 3 …", minimum=1, maximum=10_000)
+    ports: Mapping[str, SwitchPort] = key({}, "its ports by name; of counted ones those that differ")
+    defaults: SwitchPort = key(SwitchPort(), "what holds at its ports that say nothing else")
+    mtu: int = key(1500, "largest layer 2 payload, 1 to 9216", minimum=1, maximum=9216)
+    ageing: Nanoseconds = key(
+        Nanoseconds(300 * 10**9),
+        "time after its last frame at which a MAC is forgotten, like 300 s; 0 s: never",
+        minimum=0,
+        maximum=10**6 * 10**9,
+    )
+    priority: int = key(32_768, "for the spanning tree: the lowest is the root", minimum=0, maximum=61_440)
+    channel_hash: ChannelHash = key(ChannelHash.SRC_DST_IP, "how it picks a member of a channel")
+
+
+@frozen
+class CableSpec:
+    """A cable between two ports."""
+
+    ends: tuple[str, ...] = required("two ports: physical NICs of hosts (esx1.vmnic0), ports of switches (sw1.1)")
+    name: str | None = key(None, "its name; default: its ends, like esx1.vmnic0 to sw1.1")
+    metres: int | None = key(None, "length, 5 ns of latency a metre; default: 5", minimum=0, maximum=100_000)
+    latency: Nanoseconds | None = key(
+        None, "latency, like 500 ns, where the length does not say it", minimum=0, maximum=10**9
+    )
+
+
+@frozen
+class FabricSpec:
+    """The physical network between the hosts."""
+
+    spanning_tree: bool = key(True, "whether a spanning tree breaks loops; it is computed at once, not frame by frame")
+    switches: Mapping[str, SwitchSpec] = key({}, "the physical switches by name")
+    cables: tuple[CableSpec, ...] = key(
+        (), "the cables; [esx1.vmnic0, sw1.1] is short for {ends: [esx1.vmnic0, sw1.1]}"
+    )
 
 
 @frozen
@@ -350,6 +433,7 @@ class LabSpec:
     esxi_version: str = key("8.0", "version whose defaults hold: 6.0, 6.5, 6.7, 7.0, 8.0 or 9.0", choices=ESXI_VERSIONS)
     hosts: Mapping[str, Host] = key({}, "the hosts by name")
     vms: Mapping[str, Vm] = key({}, "the virtual machines by name")
+    fabric: FabricSpec = key(FabricSpec(), "the physical network; without one frames leave the lab at the uplinks")
     captured_at: CapturedAt = key(CapturedAt.GUEST, "where the captures were taken")
     entry: tuple[EntryRule, ...] = key((), "where frames of a capture enter, first match first")
     options: Options = key(Options(), "choices where ESXi's behaviour is not published")

@@ -6,13 +6,13 @@ Whatever cannot be read raises :class:`ValueError` with a sentence that says wha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
 from iochain.topology.mistakes import one_line
-from iochain.topology.spec import BitsPerSecond, ByteCount, MacAddress
+from iochain.topology.spec import BitsPerSecond, ByteCount, MacAddress, VlanRange
 
 RATE_UNITS: Final = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9, "Tbit/s": 10**12}
 SIZE_UNITS: Final = {
@@ -48,6 +48,27 @@ def size(value: Any) -> ByteCount:
 def time_ns(value: Any) -> int:
     """Nanoseconds from text like ``5 s`` or ``20 us``; a time always has its unit."""
     return _whole(value, TIME_UNITS, "time", "like 5 s, 500 ms, 20 us or 3 ns", plain=False)
+
+
+VLAN_RANGE_PATTERN: Final = r"^[0-9]{1,4}( *- *[0-9]{1,4})?$"
+"""One VLAN or several in a row, as a JSON Schema pattern."""
+
+
+def vlan_range(value: Any) -> VlanRange:
+    """One VLAN or several in a row, from a number or from text like ``20-29``."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and re.match(VLAN_RANGE_PATTERN, text) and text.isascii() and not text.endswith("\n"):
+        first, _, last = text.partition("-")
+        lowest, highest = int(first), int(last or first)
+        if 1 <= lowest <= highest <= 4094:
+            return VlanRange(f"{lowest}-{highest}" if last else f"{lowest}")
+    raise ValueError(f"{shown(value)} is no VLAN (1 to 4094) and no range of them like 20-29")
+
+
+def vlans_of(ranges: Iterable[VlanRange]) -> frozenset[int]:
+    """The VLANs of such ranges."""
+    ends = [one.partition("-") for one in ranges]
+    return frozenset(vlan for first, _, last in ends for vlan in range(int(first), int(last or first) + 1))
 
 
 def mac(value: Any) -> MacAddress:

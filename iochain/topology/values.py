@@ -19,7 +19,9 @@ from iochain.topology.spec import (
     LoadBalancing,
     MacAddress,
     Mtu,
+    Nanoseconds,
     VlanNumber,
+    VlanRange,
 )
 from iochain.topology.units import shown
 
@@ -57,7 +59,7 @@ def read(kind: Any, attribute: "Attribute[Any]", data: Any) -> Any:
         )
     value = READERS[kind](data)
     if "minimum" in more and not more["minimum"] <= value <= more["maximum"]:
-        text = units.format_rate if kind is BitsPerSecond else units.format_size
+        text = FORMATS[kind]
         raise ValueError(f"{shown(data)} is out of range ({text(more['minimum'])} to {text(more['maximum'])})")
     return value
 
@@ -93,7 +95,17 @@ READERS: Final[Mapping[Any, Callable[[Any], Any]]] = {
     MacAddress: units.mac,
     BitsPerSecond: units.rate,
     ByteCount: units.size,
+    Nanoseconds: units.time_ns,
+    VlanRange: units.vlan_range,
 }
+
+
+FORMATS: Final[Mapping[Any, Callable[[int], str]]] = {
+    BitsPerSecond: units.format_rate,
+    ByteCount: units.format_size,
+    Nanoseconds: units.format_time,
+}
+"""How values of a type are written."""
 
 
 def _member(kind: type[Enum], data: Any) -> Enum:
