@@ -47,6 +47,10 @@ class Reason(Enum):
     ERR_DISABLED = "BPDU Guard has shut the port (err-disabled)"
     FOR_THE_SWITCH = "the physical switch keeps it for itself (01:80:c2:00:00:00 to 0f, PVST+)"
     CABLE = "the cable was cut"
+    TSO_FAILED = "a large TCP packet that the kernel cannot segment"
+    DEVICE_REFUSED = "a large TCP packet that the NIC's driver refuses"
+    CHECKSUM = "its checksum had to be computed, and it is neither TCP nor UDP, or a fragment"
+    CUT_HEADERS = "the capture's snap length cut headers that had to be rewritten"
     STAGE = "a stage of the user's own dropped it"
 
     @property
@@ -67,6 +71,9 @@ _ESXI_NAMES: Final = {
     Reason.LINK_DOWN: "uplink device stopped",
     Reason.DISCONNECTED: "port blocked",
     Reason.MTU_EXCEEDED: "uplink TX drop",
+    Reason.TSO_FAILED: "TSO failed",
+    Reason.DEVICE_REFUSED: "uplink TX drop",
+    Reason.CHECKSUM: "checksum failed",
 }
 
 
