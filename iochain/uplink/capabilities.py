@@ -1,34 +1,15 @@
 """What a physical NIC's driver and a virtual adapter can: the table of who segments, sums and puts together.
 
-A NIC's driver tells the kernel its capabilities (vmkapi_net_uplink.h of ESXi 6.7, whose numbers and vsish names stand
-here); what the NIC cannot, the kernel does in software (vSphere Networking 7.0, "TCP Segmentation Offload"). Which of
-the two did it changes no byte on the wire, so :class:`Kind` only says who is counted, and what a capture between kernel
-and NIC shows.
+A NIC's driver tells the kernel its capabilities (vmkapi_net_uplink.h of ESXi 6.7, whose numbers stand here, and
+vsish's names); what the NIC cannot, the kernel does in software (vSphere Networking 7.0, "TCP Segmentation Offload").
+Which of the two does it changes no byte on the wire, only who is counted, and what a capture between them shows.
 """
 
 from collections.abc import Mapping
-from enum import Enum, IntFlag
+from enum import Enum
 from typing import Final
 
 from attrs import frozen
-
-
-class Kind(IntFlag):
-    """What a frame asks of the one who segments it or fills its checksum; a tunnelled one asks for several bits.
-
-    The inner TCP over IPv6 in VXLAN is ``IPV6 | VXLAN | INNER_IPV6``: in hardware where the NIC has all three.
-    """
-
-    IPV4 = 1
-    IPV6 = 2
-    IPV6_EXTENSIONS = 4
-    VXLAN = 8
-    GENEVE = 16
-    INNER_IPV6 = 32
-
-
-ALL_KINDS: Final = Kind(63)
-NO_KIND: Final = Kind(0)
 
 
 class Capability(Enum):
@@ -173,26 +154,3 @@ large packets and LRO: vmxnet3 and its back end only)."""
 def driver_of(name: str) -> Driver:
     """The profile of a driver. KeyError if there is none."""
     return DRIVERS[DRIVER_ALIASES.get(name, name)]
-
-
-def in_hardware(capabilities: frozenset[Capability]) -> tuple[Kind, Kind]:
-    """What a NIC with these capabilities does itself: the kinds of frames that it segments, and those that it sums.
-
-    TSO needs scatter-gather and the sums of the same kind (linux_net.c).
-    """
-    sums = _kinds(capabilities, _SUMS)
-    if Capability.SG not in capabilities:
-        return NO_KIND, sums
-    return _kinds(capabilities, _SEGMENTS) & sums, sums
-
-
-_SEGMENTS: Final = {_C.TSO: Kind.IPV4, _C.TSO6: Kind.IPV6 | Kind.INNER_IPV6, _C.TSO6_EXT: Kind.IPV6_EXTENSIONS}
-_SUMS: Final = {_C.CSO: Kind.IPV4, _C.CSO6: Kind.IPV6 | Kind.INNER_IPV6, _C.CSO6_EXT: Kind.IPV6_EXTENSIONS}
-_IN_TUNNELS: Final = {_C.VXLAN: Kind.VXLAN, _C.GENEVE: Kind.GENEVE, _C.OBO: Kind.VXLAN | Kind.GENEVE}
-
-
-def _kinds(capabilities: frozenset[Capability], table: Mapping[Capability, Kind]) -> Kind:
-    found = NO_KIND
-    for capability in capabilities:
-        found |= table.get(capability, NO_KIND) | _IN_TUNNELS.get(capability, NO_KIND)
-    return found
