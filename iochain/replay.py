@@ -223,10 +223,11 @@ class _Runner:
         for batch, until in reader:
             self._name_interfaces(reader)
             wanted, end = _up_to(batch, until, last_serial)
-            entered = self.network.enter(wanted)
-            if output is not None:
-                output.entered(entered)
-            for fates in self.network.windows(entered, end):
+            is_written = output is not None and output.wants_entered
+            if output is not None and is_written:
+                wanted = self.network.enter(wanted)
+                output.entered(wanted)
+            for fates in self.network.windows(wanted, end, entering=not is_written):
                 if output is not None:
                     output.write(fates)
                 yield fates
@@ -310,10 +311,14 @@ class _Output:
     def __exit__(self, *error: object) -> None:
         self.writer.close()
 
+    @property
+    def wants_entered(self) -> bool:
+        """Whether frames are written as they enter."""
+        return "entered" in self.points
+
     def entered(self, batch: Batch) -> None:
-        """Remember what enters in the next window, if it is to be written."""
-        if "entered" in self.points:
-            self._entered = Waiting(batch)
+        """Remember what enters in the next window."""
+        self._entered = Waiting(batch)
 
     def write(self, fates: Fates) -> None:
         """Write a window, in the order of everything."""

@@ -63,7 +63,7 @@ _TABLE = types.Array(types.int64, 2, "C")
 
 
 @part
-def _derive(field: int, words: Any, argument: int) -> int:
+def derive(field: int, words: Any, argument: int) -> int:
     """The value of a derived field by its number."""
     if field == 0:
         return payload_is_longer(words, argument)
@@ -137,7 +137,7 @@ def _fill_parsed(plan: int, words: int, present: int, key: int, width: int) -> N
         filled += 1
         pair += 2
     for _ in range(_mask(plan, DERIVED)):
-        store_le64(key + 8 * filled, _derive(_mask(plan, pair), words_at(words, w.COUNT), _mask(plan, pair + 1)))
+        store_le64(key + 8 * filled, derive(_mask(plan, pair), words_at(words, w.COUNT), _mask(plan, pair + 1)))
         filled += 1
         pair += 2
     for unused in range(filled, width):

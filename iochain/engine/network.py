@@ -23,6 +23,7 @@ from iochain.engine.remembered import WALKED_FIRST, Remembered
 from iochain.engine.segments import Depot, Half, Junction, entry_junction, halves
 from iochain.engine.sharing import shares_tables
 from iochain.engine.walk import Listener, Walker
+from iochain.engine.ways import Ways
 from iochain.kernels.order import first_from, merged_rows, order_of_rows, sorted_rows
 from iochain.kernels.rows import NOWHERE
 from iochain.kernels.select import mark_entries, split_by_port
@@ -100,7 +101,8 @@ class Network:
     is_uplink: npt.NDArray[np.bool_]  # by port number
     one_by_one: bool  # users' stages share a table between junctions: each frame is a window of its own
     entry: Junction | None = None
-    entries: dict[tuple[str, int], int] = field(factory=dict)  # frames that entered, by rule and port number
+    ways: tuple[Ways, ...] = ()  # from the entry of captures on, and from the switch on
+    _entries: dict[tuple[str, int], int] = field(factory=dict)
     _lost: _Lost = field(factory=_Lost)
 
     @classmethod
@@ -119,7 +121,13 @@ class Network:
         counters = Counters.of(len(wiring.ports), whys)
         both = halves(wiring, walker)
         is_uplink = np.array([port.uplink for port in wiring.ports], np.bool_)
-        return cls(wiring, *both, decider, whys, counters, is_uplink, shares_tables(*both), junction)
+        network = cls(wiring, *both, decider, whys, counters, is_uplink, shares_tables(*both), junction)
+        if isinstance(decider, Remembered):
+            network.ways = tuple(
+                Ways(decider, begin, network.input, network.output.junctions[0], is_uplink, counters)
+                for begin in (junction, None)
+            )
+        return network
 
     def listen(self, order: int, listener: Listener) -> None:
         """Have a listener hear each step of the frame with this order number."""
@@ -129,6 +137,14 @@ class Network:
         """Undo what stages wrote to tables, which may be others' too: a run leaves a lab as it found it."""
         self.decider.walker.restore()
         self.decider.let_go()
+
+    @property
+    def entries(self) -> dict[tuple[str, int], int]:
+        """Frames that entered, by rule and port number (NOWHERE: they could not)."""
+        counts = dict(self._entries)
+        for ways in self.ways:
+            self._add_entries(ways.entered, counts)
+        return counts
 
     @property
     def held(self) -> int:
@@ -144,7 +160,7 @@ class Network:
         batch.rows["port"] = 0
         taken = self.decider.decide(batch, self.entry)
         columns = self.decider.paths.columns()
-        if self._count_entries(taken) == 0:
+        if self._add_entries(count_taken(taken, len(self.decider.paths.known)), self._entries) == 0:
             lead(batch.rows, taken, columns.tags, columns.first_port, columns.ports)
             return batch
         followed = follow(batch, taken, columns)
@@ -169,20 +185,23 @@ class Network:
             until,
         )
 
-    def windows(self, batch: Batch, until: Instant = FOREVER) -> Iterator[Fates]:
-        """The same in pieces: where frames are copied to very many ports the window is cut, to bound the memory."""
+    def windows(self, batch: Batch, until: Instant = FOREVER, entering: bool = False) -> Iterator[Fates]:
+        """The same in pieces: where frames are copied to very many ports the window is cut, to bound the memory.
+
+        Frames that are still ``entering`` get their ports as by :meth:`enter`, often at less cost.
+        """
         if self.one_by_one and len(batch) > 1:
+            batch = self.enter(batch) if entering else batch
             for index in range(len(batch)):
                 yield from self.windows(batch[index : index + 1], _instant_of(batch, index + 1, until))
             return
-        mark_entries(batch.rows, self.is_uplink)
-        self.counters.entered += len(batch)
-        self.counters.count_ports(batch.rows, IN)
-        batch = self._input(batch, until)
+        sent, batch = self._to_switch(batch, until, entering)
         taken = self.decider.decide(batch, self.input.final)
         for first, end, piece_until in self._pieces(batch, taken, until):
-            copies = self._follow(batch[first:end], taken[first:end])
-            delivered = self._output(copies, piece_until)
+            due = len(sent) if piece_until == until else int(first_from(sent.rows, *piece_until))
+            copies = self._through(self._follow(batch[first:end], taken[first:end]), self.output.junctions[0])
+            delivered = self._output(_in_order([sent[:due], copies]), piece_until)
+            sent = sent[due:]
             self.counters.delivered += len(delivered)
             self.counters.count_ports(delivered.rows, OUT)
             fates = self._fates(delivered, piece_until)
@@ -192,25 +211,56 @@ class Network:
 
     # -- the halves
 
-    def _input(self, batch: Batch, until: Instant) -> Batch:
-        """Through all segments of the input chains but the last ones, which go on into the switch."""
+    def _to_switch(self, batch: Batch, until: Instant, entering: bool) -> tuple[Batch, Batch]:
+        """Through the input chains; gives rows that are past the switch already, and rows to be decided there."""
+        from_entry, from_switch = (way if way.is_usable else None for way in self.ways) if self.ways else (None, None)
+        sent: list[Batch] = []
+        apart: list[Batch] = []
+        waiting = EMPTY
+        if entering and from_entry is not None:
+            first = from_entry.send(batch)
+            self.counters.entered += len(batch) - len(first.unknown)
+            sent.append(first.on)
+            apart.append(first.apart)
+            waiting, batch = first.waiting, first.unknown
+            self._lost.add(first.lost, first.whys)
+        if len(batch):
+            batch = self.enter(batch) if entering else batch
+            mark_entries(batch.rows, self.is_uplink)
+            self.counters.entered += len(batch)
+            self.counters.count_ports(batch.rows, IN)
+        batch = self._input(batch, waiting, until)
+        if from_switch is not None and len(batch):
+            second = from_switch.send(batch)
+            sent.append(second.on)
+            apart += [second.apart, second.unknown]
+            self._lost.add(second.lost, second.whys)
+        else:
+            apart.append(batch)
+        return _in_order(sent), _in_order(apart)
+
+    def _input(self, batch: Batch, waiting: Batch, until: Instant) -> Batch:
+        """Through all segments of the input chains but the last ones, which go on into the switch.
+
+        Rows ``waiting`` stand before the first batch stage of their chain already.
+        """
         ready: list[Batch] = []
         for depth, depots in enumerate(self.input.depots):
             last, batch = _split(batch, self.input.last == depth)
             ready.append(last)
-            batch = self._stored(self._through(batch, self.input.junctions[depth]), depots, until)
+            through = self._through(batch, self.input.junctions[depth])
+            batch = self._stored(_in_order([through, waiting]), depots, until)
+            waiting = EMPTY
         return _in_order([*ready, batch])
 
     def _output(self, batch: Batch, until: Instant) -> Batch:
-        """Through the output chains."""
+        """Through the output chains, from their first batch stages on."""
         done: list[Batch] = []
         for depth, depots in enumerate(self.output.depots):
-            batch = self._through(batch, self.output.junctions[depth])
             last, batch = _split(batch, self.output.last == depth)
             done.append(last)
-            batch = self._stored(batch, depots, until)
-        done.append(self._through(batch, self.output.junctions[-1]))
-        return _in_order(done)
+            batch = self._through(self._stored(batch, depots, until), self.output.junctions[depth + 1])
+        return _in_order([*done, batch])
 
     def _pieces(self, batch: Batch, taken: npt.NDArray[np.int32], until: Instant) -> Iterator[tuple[int, int, Instant]]:
         """Ranges of frames with at most LARGEST_FLOOD copies, or one frame, and the instant up to which each goes."""
@@ -256,14 +306,13 @@ class Network:
 
     # -- what is counted
 
-    def _count_entries(self, taken: npt.NDArray[np.int32]) -> int:
-        """Count frames by the rule and the port of their entry; gives how many found none."""
+    def _add_entries(self, counts: npt.NDArray[np.int64], entries: dict[tuple[str, int], int]) -> int:
+        """Add frames by the path of their entry to counts by its rule and port; gives how many found none."""
         paths, nowhere = self.decider.paths.known, 0
-        counts = count_taken(taken, len(paths))
         for number in np.flatnonzero(counts).tolist():
             spread, count = paths[number].spread, int(counts[number])
             key = (paths[number].stage, NOWHERE if spread is None else spread.ports[0])
-            self.entries[key] = self.entries.get(key, 0) + count
+            entries[key] = entries.get(key, 0) + count
             nowhere += count if spread is None else 0
         return nowhere
 

@@ -22,7 +22,7 @@ from iochain.engine.segments import Junction
 from iochain.engine.walk import Listener, Walker
 from iochain.frame import Derived, Notes, Table
 from iochain.kernels import words as w
-from iochain.kernels.parse import LINK, NETWORK, TRANSPORT, parse
+from iochain.kernels.parse import ADDRESSES, LINK, NETWORK, TRANSPORT, parse
 from iochain.kernels.rows import FROM_UPLINK
 from iochain.portgroup.receive import hash_of_destination
 from iochain.uplink.nic import payload_is_longer
@@ -80,9 +80,7 @@ class Remembered:
         if self.statistics.frames + len(batch) <= self.walked_first:
             self.statistics.frames += len(batch)
             return self.plain.decide(batch, junction)
-        memory = self._memories.get(id(junction))
-        if memory is None:
-            memory = self._memories[id(junction)] = Memory.of(junction, self.statistics)
+        memory = self.memory(junction)
         taken = np.empty(len(batch), np.int32)
         self.statistics.frames += len(batch)
         first = 0
@@ -94,6 +92,35 @@ class Remembered:
                 taken[end] = self._walk(batch, end, memory)
                 first = end + 1
         return taken
+
+    @property
+    def is_remembering(self) -> bool:
+        """Whether frames are looked up, and not walked for being the first few."""
+        return self.statistics.frames >= self.walked_first
+
+    def foresee(self, batch: Batch, junction: Junction) -> tuple[npt.NDArray[np.int32], int]:
+        """The paths of frames up to the first that wants to write to a table, and how many those are.
+
+        -1 for a frame whose path cannot be remembered. Nothing is written, so whoever decides later decides alike.
+        """
+        memory = self.memory(junction)
+        taken = np.full(len(batch), -1, np.int32)
+        first = 0
+        while (first := memory.look_up(batch, first, len(batch), taken)) < len(batch):
+            taken[first] = self._walk(batch, first, memory, writes=False)
+            if self.walker.notes.writes:
+                return taken, first
+            if self.walker.notes.whole:
+                taken[first] = -1
+            first += 1
+        return taken, first
+
+    def memory(self, junction: Junction) -> "Memory":
+        """What is remembered at a junction."""
+        memory = self._memories.get(id(junction))
+        if memory is None:
+            memory = self._memories[id(junction)] = Memory.of(junction, self.statistics)
+        return memory
 
     def let_go(self) -> None:
         """Forget everything, and watch no table any more: tables of users' stages live longer than a network."""
@@ -109,8 +136,8 @@ class Remembered:
         found: list[int] = np.flatnonzero(np.isin(batch.column("order"), orders)).tolist()
         return found
 
-    def _walk(self, batch: Batch, index: int, memory: "Memory") -> int:
-        """Walk one frame, do what it wants written, and remember its path if that is possible."""
+    def _walk(self, batch: Batch, index: int, memory: "Memory", writes: bool = True) -> int:
+        """Walk one frame, do what it wants written unless told not to, and remember its path if that is possible."""
         started = time.perf_counter_ns()
         row = batch.rows[index : index + 1]
         notes = self.walker.notes
@@ -120,7 +147,8 @@ class Remembered:
         segment = memory.junction.segments[int(row["port"][0])]
         path = self.walker.walk(segment, frame_of(words, notes, batch, index), listener)
         number = self.paths.number(path)
-        self.walker.write()
+        if writes:
+            self.walker.write()
         statistics = self.statistics
         if notes.whole:
             statistics.unrememberable[path.stage] = statistics.unrememberable.get(path.stage, 0) + 1
@@ -151,6 +179,7 @@ class Memory:
     older: npt.NDArray[np.int64]
     older_sets: npt.NDArray[np.int32]
     keys: int = 0
+    epoch: int = 0  # grows whenever something is forgotten
     scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))  # for a parsed frame
     room: npt.NDArray[np.int64] = field(factory=lambda: _room(lookup.LINK_KEY))  # for a block of keys, and one more
     _set_numbers: dict[frozenset[tuple[int, Hashable]], int] = field(factory=dict)
@@ -178,8 +207,7 @@ class Memory:
 
     def look_up(self, batch: Batch, first: int, end: int, taken: npt.NDArray[np.int32]) -> int:
         """Fill in the paths of frames from ``first`` on; gives the index of the first unknown one, or ``end``."""
-        if self._changed:
-            self._forget_changed()
+        self.catch_up()
         if first >= end:
             return end
         at: int = lookup.look_up(
@@ -210,6 +238,7 @@ class Memory:
     def forget_all(self) -> None:
         """Forget every path; masks stay."""
         self.statistics.forgotten += self.keys
+        self.epoch += 1
         self.table[:, 0] = lookup.EMPTY_SLOT
         self._drop_older()
         self.keys = 0
@@ -250,7 +279,7 @@ class Memory:
             mask = np.array(bits, np.uint64).view(np.int64)
             pairs = [number for word in some for number in (word, int(mask[word]))]
             pairs += [number for pair in more for number in pair]
-            level = _level(set(some), int(mask[w.PRESENT]), more)
+            level = parse_level(set(some), int(mask[w.PRESENT]), more)
             plan[: lookup.LEVEL + 1] = len(some), len(more), mask[w.PRESENT], level
             for word, column in lookup.LINK_COLUMNS.items():
                 plan[column] = mask[word]
@@ -292,8 +321,11 @@ class Memory:
     def _table_changed(self, table: Table[Any, Any], key: Hashable) -> None:
         self._changed.update(self._sets_of.get((id(table), key), ()))
 
-    def _forget_changed(self) -> None:
+    def catch_up(self) -> None:
         """Forget the paths that asked for entries that have changed since."""
+        if not self._changed:
+            return
+        self.epoch += 1
         changed = np.zeros(len(self._set_numbers), np.bool_)
         changed[list(self._changed)] = True
         self._changed.clear()
@@ -343,13 +375,14 @@ _LINK_DERIVED: Final = (payload_is_longer, source_mac_hash, hash_of_destination)
 """Derived fields that need no parsing. The others that the look-up knows need IP addresses."""
 
 
-def _level(words: AbstractSet[int], presence: int, derived: Sequence[tuple[int, int]]) -> int:
+def parse_level(words: AbstractSet[int], presence: int, derived: Sequence[tuple[int, int]]) -> int:
     """How far frames have to be parsed for these words, presence bits and derived fields."""
     needed = words | {word for word in range(w.COUNT) if presence >> word & 1}
     if not needed <= w.NETWORK_WORDS:
         return TRANSPORT
-    is_link = needed <= w.LINK_WORDS and all(lookup.DERIVED_FIELDS[field] in _LINK_DERIVED for field, _ in derived)
-    return LINK if is_link else NETWORK
+    if not needed <= w.LINK_WORDS:
+        return NETWORK
+    return LINK if all(lookup.DERIVED_FIELDS[field] in _LINK_DERIVED for field, _ in derived) else ADDRESSES
 
 
 def _room(width: int) -> npt.NDArray[np.int64]:

@@ -17,8 +17,8 @@ from iochain.kernels.raw import load_be16, load_be32, load_be64, load_mac, load_
 from iochain.kernels.rows import ADDRESS_BYTES, FROM_UPLINK, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 
 WORD_BYTES: Final = 8
-LINK, NETWORK, TRANSPORT = range(3)
-"""How far a frame is parsed: to the first EtherType; to the IP addresses or the ARP message; to its end."""
+LINK, ADDRESSES, NETWORK, TRANSPORT = range(4)
+"""How far a frame is parsed: to the first EtherType; IP addresses alone; the IP header or ARP message; to its end."""
 
 _MAX_INNER_TAGS = 2
 _MAX_EXTENSIONS = 16
@@ -107,6 +107,12 @@ def _parse_ipv4(rest: int, at: int, end: int, words: int, level: int) -> int:
     present = 0
     if at + 1 > end or load_u8(rest + at) >> 4 != 4:
         return present
+    if level == ADDRESSES:
+        if at + 16 <= end:
+            present |= _put(words, w.IPV4_SOURCE, load_be32(rest + at + 12))
+        if at + 20 <= end:
+            present |= _put(words, w.IPV4_DESTINATION, load_be32(rest + at + 16))
+        return present
     header = (load_u8(rest + at) & 15) * 4
     present |= _put(words, w.IPV4_HEADER_LENGTH, header)
     if at + 2 <= end:
@@ -190,19 +196,20 @@ def _parse_ipv6(rest: int, at: int, end: int, words: int, level: int) -> int:
     present = 0
     if at + 1 > end or load_u8(rest + at) >> 4 != 6:
         return present
-    if at + 2 <= end:
-        present |= _put(words, w.IPV6_TRAFFIC_CLASS, load_be16(rest + at) >> 4 & 0xFF)
-    if at + 4 <= end:
-        present |= _put(words, w.IPV6_FLOW_LABEL, load_be32(rest + at) & 0xFFFFF)
-    if at + 6 <= end:
-        payload = load_be16(rest + at + 4)
-        present |= _put(words, w.IPV6_PAYLOAD_LENGTH, payload)
-        if payload != 0:
-            end = min(end, at + 40 + payload)
-    if at + 7 <= end:
-        present |= _put(words, w.IPV6_NEXT_HEADER, load_u8(rest + at + 6))
-    if at + 8 <= end:
-        present |= _put(words, w.IPV6_HOP_LIMIT, load_u8(rest + at + 7))
+    if level > ADDRESSES:
+        if at + 2 <= end:
+            present |= _put(words, w.IPV6_TRAFFIC_CLASS, load_be16(rest + at) >> 4 & 0xFF)
+        if at + 4 <= end:
+            present |= _put(words, w.IPV6_FLOW_LABEL, load_be32(rest + at) & 0xFFFFF)
+        if at + 6 <= end:
+            payload = load_be16(rest + at + 4)
+            present |= _put(words, w.IPV6_PAYLOAD_LENGTH, payload)
+            if payload != 0:
+                end = min(end, at + 40 + payload)
+        if at + 7 <= end:
+            present |= _put(words, w.IPV6_NEXT_HEADER, load_u8(rest + at + 6))
+        if at + 8 <= end:
+            present |= _put(words, w.IPV6_HOP_LIMIT, load_u8(rest + at + 7))
     if at + 24 <= end:
         present |= _put(words, w.IPV6_SOURCE_HIGH, load_be64(rest + at + 8))
         present |= _put(words, w.IPV6_SOURCE_LOW, load_be64(rest + at + 16))
@@ -244,7 +251,7 @@ def _parse_types(rest: int, end: int, words: int, level: int) -> int:
         present |= _parse_ipv4(rest, at, end, words, level)
     elif kind == _IPV6:
         present |= _parse_ipv6(rest, at, end, words, level)
-    elif kind == _ARP:
+    elif kind == _ARP and level > ADDRESSES:
         present |= _parse_arp(rest, at, end, words)
     return present
 

@@ -1,0 +1,314 @@
+"""Ways: frames sent from where they enter to the first batch stage of an output chain, by one look-up each.
+
+A way is put together from the paths of single decisions, and lasts as long as they do. What is copied, what cannot be
+remembered and what wants to write to tables is decided step by step, as ever.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import define, field, frozen
+
+from iochain.batch import Batch
+from iochain.engine import shortcut
+from iochain.engine.counters import Counters
+from iochain.engine.remembered import Memory, Remembered, parse_level
+from iochain.engine.segments import Half, Junction
+from iochain.engine.shortcut import APART, FIRST_SHIFT, GOES_ON, LOST, UNKNOWN, WAITS
+from iochain.kernels import words as w
+from iochain.kernels.rows import FROM_UPLINK, ROW
+
+_FIRST_SLOTS: Final = 1 << 11
+_FULLEST: Final = 0.7
+MOST_WAYS: Final = 1 << 21
+"""Beyond so many ways all of them are forgotten, and put together again as frames come."""
+_ALWAYS_THERE: Final = 1 << w.ENTRY | 1 << w.TAG
+"""Words whose presence a key knows anyway: the port that a frame came in by, and the tag."""
+_IN_EVERY_KEY: Final = frozenset((w.PRESENT, w.DESTINATION, w.SOURCE, w.TAG, w.ENTRY, w.FROM_UPLINK))
+_SIZES: Final = {0: 2, 4: 64}
+"""How many values a derived field has, by its number; of the others its argument says it."""
+_KEY_BITS: Final = 64
+
+
+@frozen(eq=False)
+class Sent:
+    """What became of a batch: rows that go on, that wait at their input chain's first batch stage, that are dropped
+    (``whys`` the numbers of their drops), that are to be decided by themselves; and rows that have not entered yet."""
+
+    on: Batch
+    waiting: Batch
+    lost: Batch
+    whys: npt.NDArray[np.int32]
+    apart: Batch
+    unknown: Batch
+
+
+@define
+class Ways:
+    """The ways of one stretch: from the entry of captures (``entry``) or from the switch on, to the output chains."""
+
+    decider: Remembered
+    entry: Junction | None
+    input: Half
+    output: Junction  # its first segments
+    is_uplink: npt.NDArray[np.bool_]
+    counters: Counters
+    entered: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(64, np.int64))  # by path of the entry
+    is_off: bool = False  # a stage wants to write
+    ways: int = 0
+    _generation: int = 1
+    _table: npt.NDArray[np.int64] = field(factory=lambda: np.zeros((_FIRST_SLOTS, shortcut.SLOT), np.int64))
+    _plan: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(shortcut.PAIRS, np.int64))
+    _known: tuple[int, int] = (-1, -1)  # masks that grew, and epochs of the memories
+    _scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether rows may be sent: nobody listens, nothing is written, and ways are found again."""
+        return not self.is_off and not self.decider.listeners and self.decider.is_remembering
+
+    def send(self, batch: Batch) -> Sent:
+        """Send rows as far as they can go by one look-up; those that enter are counted at their ports."""
+        self._catch_up()
+        kinds, whys = np.full(len(batch), UNKNOWN, np.uint8), np.zeros(len(batch), np.int32)
+        first = self._take(batch, 0, len(batch), kinds, whys)
+        if first < len(batch):
+            end = self._meet(batch, first)
+            self._take(batch, first, end, kinds, whys, skips=True)
+        self.decider.statistics.frames += len(batch)
+        if not kinds.any():
+            return Sent(batch, _NOTHING, _NOTHING, whys[:0], _NOTHING, _NOTHING)
+        on, waiting, lost, apart, unknown = (_of_kind(batch, kinds, kind) for kind in range(UNKNOWN + 1))
+        return Sent(on, waiting, lost, whys[kinds == LOST], apart, unknown)
+
+    def _take(
+        self,
+        batch: Batch,
+        first: int,
+        end: int,
+        kinds: npt.NDArray[np.uint8],
+        whys: npt.NDArray[np.int32],
+        skips: bool = False,
+    ) -> int:
+        stopped: int = shortcut.take(
+            batch.rows,
+            first,
+            end,
+            skips,
+            self._plan,
+            self._table,
+            self._generation,
+            self.entry is not None,
+            self.is_uplink,
+            self.counters.ports,
+            self.entered,
+            kinds,
+            whys,
+            self._scratch,
+        )
+        return stopped
+
+    def _meet(self, batch: Batch, first: int) -> int:
+        """Put together the ways of rows from ``first`` on that are unknown; gives up to where they may be sent.
+
+        That is before the first row that wants to write: what comes later has to see what it wrote.
+        """
+        found = np.empty(len(batch) - first, np.int64)
+        count = shortcut.unknown(batch.rows, first, self._plan, self._table, self._generation, found, self._scratch)
+        done = self._put_together(batch.taken(found[:count]))
+        return len(batch) if done == count else int(found[done])
+
+    # -- putting together
+
+    def _put_together(self, missed: Batch) -> int:
+        """Decide for rows step by step, and remember what that came to; gives how many come before one that writes."""
+        made = _Made.of(len(missed))
+        batch = Batch(missed.rows.copy(), missed.pins)
+        live = np.arange(len(missed))
+        if self.entry is not None:
+            live = self._enter(batch, live, made)
+        made.entries[:], made.entry_tags[:] = batch.column("entry"), batch.column("tag")
+        if self.entry is not None:
+            has_batch_stages = self.input.last[batch.column("port")[live]] > 0
+            if has_batch_stages.any():
+                waits = self._step(batch, live[has_batch_stages], self.input.junctions[0], made)
+                made.kinds[waits] = WAITS
+                live = live[~has_batch_stages]
+        live = self._step(batch, live, self.input.final, made)
+        live = self._step(batch, live, self.output, made)
+        made.kinds[live] = GOES_ON
+        made.kinds[made.end :] = UNKNOWN
+        self._remember(missed, batch, made)
+        return made.end
+
+    def _enter(self, batch: Batch, live: npt.NDArray[np.int64], made: "_Made") -> npt.NDArray[np.int64]:
+        """Have rows enter; those that can enter nowhere stay unknown."""
+        rows = batch.rows
+        rows["port"] = 0
+        entered = self._step(batch, live, self.entry, made)
+        made.kinds[live] = UNKNOWN
+        rows["entry"][entered] = rows["port"][entered]
+        rows["flags"][entered] = (rows["flags"][entered] & (255 - FROM_UPLINK)) | self.is_uplink[rows["port"][entered]]
+        return entered
+
+    def _step(
+        self, batch: Batch, live: npt.NDArray[np.int64], junction: Junction | None, made: "_Made"
+    ) -> npt.NDArray[np.int64]:
+        """Decide for the live rows at one junction; gives those that go on from it one way."""
+        if not len(live) or junction is None or junction.is_empty:
+            return live
+        rows = batch.taken(live)
+        taken, count = self.decider.foresee(rows, junction)
+        if count < len(rows):
+            self.is_off = True
+            made.end = min(made.end, int(live[count]))
+            rows, taken, live = rows[:count], taken[:count], live[:count]
+        kinds, whys = np.zeros(count, np.uint8), np.zeros(count, np.int32)
+        paths = self.decider.paths.columns()
+        shortcut.lead_one(
+            rows.rows,
+            taken,
+            paths.tags,
+            paths.goes_on,
+            paths.fan_out,
+            paths.first_port,
+            paths.ports,
+            paths.group,
+            paths.first_why,
+            paths.whys,
+            kinds,
+            whys,
+        )
+        batch.rows[live] = rows.rows
+        made.kinds[live], made.whys[live] = kinds, whys
+        if junction is self.entry:
+            made.paths[live] = taken
+        going: npt.NDArray[np.int64] = live[kinds == GOES_ON]
+        return going
+
+    def _remember(self, before: Batch, after: Batch, made: "_Made") -> None:
+        if not self._widen():
+            return
+        self._make_room(len(before))
+        if len(self.entered) <= len(self.decider.paths.known):
+            self.entered = np.concatenate([self.entered, np.zeros(len(self.decider.paths.known), np.int64)])
+        apart = made.kinds == APART
+        ports = np.where(apart, made.entries, after.column("port")).astype(np.int32)
+        tags = np.where(apart, made.entry_tags, after.column("tag")).astype(np.int32)
+        self.ways += shortcut.insert(
+            before.rows,
+            self._plan,
+            self._table,
+            self._generation,
+            made.kinds,
+            made.entries,
+            ports,
+            made.entry_tags,
+            tags,
+            made.paths,
+            made.whys,
+            self._scratch,
+        )
+
+    def _make_room(self, more: int) -> None:
+        """Room for so many more ways."""
+        if self.ways + more > MOST_WAYS:
+            self._forget()
+        if self.ways + more > _FULLEST * len(self._table):
+            size = 1 << int((self.ways + more) / _FULLEST).bit_length()
+            larger = np.zeros((size, self._table.shape[1]), np.int64)
+            shortcut.move(self._table, self._generation, larger)
+            self._table = larger
+
+    def _forget(self) -> None:
+        self._generation += 1
+        self.ways = 0
+
+    # -- staying true
+
+    @property
+    def _memories(self) -> list[Memory]:
+        junctions = [self.input.final, self.output]
+        if self.entry is not None:
+            junctions += [self.entry, self.input.junctions[0]]
+        return [self.decider.memory(junction) for junction in junctions if not junction.is_empty]
+
+    def _catch_up(self) -> None:
+        """Forget all ways where a decision was forgotten: the others are soon put together again."""
+        memories = self._memories
+        for memory in memories:
+            memory.catch_up()
+        epoch = sum(memory.epoch for memory in memories)
+        if epoch != self._known[1]:
+            self._known = (self._known[0], epoch)
+            self._forget()
+
+    def _widen(self) -> bool:
+        """Let the key take in all that the single decisions read, in a new table if it grows; False if it cannot."""
+        grown = self.decider.statistics.grown_masks
+        if grown == self._known[0]:
+            return True
+        self._known = (grown, self._known[1])
+        plan = plan_of(self._memories)
+        if plan is None:
+            self.is_off = True
+        elif not np.array_equal(plan, self._plan):
+            self._plan = plan
+            self._table = np.zeros((_FIRST_SLOTS, shortcut.SLOT + int(plan[shortcut.MORE])), np.int64)
+            self._forget()
+        return plan is not None
+
+
+@define(eq=False)
+class _Made:
+    """What single decisions came to, a row each, up to ``end``."""
+
+    kinds: npt.NDArray[np.uint8]
+    entries: npt.NDArray[np.int32]
+    entry_tags: npt.NDArray[np.int32]
+    paths: npt.NDArray[np.int32]
+    whys: npt.NDArray[np.int32]
+    end: int
+
+    @classmethod
+    def of(cls, count: int) -> "_Made":
+        """Nothing is known yet."""
+        entries, tags, paths, whys = np.zeros((4, count), np.int32)
+        return cls(np.full(count, UNKNOWN, np.uint8), entries, tags, paths, whys, count)
+
+
+def plan_of(memories: list[Memory]) -> npt.NDArray[np.int64] | None:
+    """The plan of keys with all that any of these memories reads (columns: :mod:`iochain.engine.shortcut`).
+
+    None if there are more derived fields than a key has room for.
+    """
+    masks = [0] * w.COUNT
+    pairs: list[tuple[int, int]] = []
+    for memory in memories:
+        for bits, derived in zip(memory.masks, memory.derived, strict=True):
+            masks = [one | other for one, other in zip(masks, bits, strict=True)]
+            pairs += [pair for pair in derived if pair not in pairs]
+    masks[w.PRESENT] &= ~_ALWAYS_THERE
+    more = [word for word, bits in enumerate(masks) if bits and word not in _IN_EVERY_KEY]
+    if masks[w.PRESENT]:
+        more.insert(0, w.PRESENT)
+    level = parse_level({*more} - {w.PRESENT}, masks[w.PRESENT], pairs)
+    shift, packed = FIRST_SHIFT, []
+    for number, argument in sorted(pairs):
+        packed += [number, argument, shift]
+        shift += max(1, (_SIZES.get(number, argument) - 1).bit_length())
+    if shift > _KEY_BITS:
+        return None
+    signed = np.array(masks, np.uint64).view(np.int64)
+    head = [level, len(pairs), len(more), signed[w.DESTINATION], signed[w.SOURCE]]
+    words: list[Any] = [number for word in more for number in (word, signed[word])]
+    return np.array([*head, *packed, *words], np.int64)
+
+
+_NOTHING: Final = Batch(np.zeros(0, ROW))
+
+
+def _of_kind(batch: Batch, kinds: npt.NDArray[np.uint8], kind: int) -> Batch:
+    chosen = np.flatnonzero(kinds == kind)
+    return batch.taken(chosen) if len(chosen) else _NOTHING
