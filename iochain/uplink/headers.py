@@ -15,7 +15,7 @@ from numba import types
 
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.parse import TRANSPORT, WORD_BYTES, _parse_types, parse_row
+from iochain.kernels.parse import TRANSPORT, WORD_BYTES, _parse_types
 from iochain.kernels.raw import load_be16, load_be64, load_le64, load_u8, store_le64
 from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, ROWS
 
@@ -102,7 +102,7 @@ def find_all(rows: Any, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The headers of the rows at these indices: an array of (indices, ``COLUMNS``)."""
     found = np.zeros((len(index), COLUMNS), np.int64)
     if len(index):
-        find_rows(rows, index, np.zeros(2 * w.COUNT, np.int64), found)
+        find_rows(rows, index, np.zeros(w.COUNT, np.int64), found)
     return found
 
 
@@ -217,45 +217,45 @@ def _tunnel(base: int, captured: int, found: int) -> int:
 
 
 @part
-def _enter_tunnel(base: int, captured: int, tunnel: int, words: int, found: int) -> int:
-    """Note the packet found as the outer one, and find the one inside; a tunnel without whole inner frame is UDP."""
-    start = get(found, PAYLOAD) + _TUNNEL_BYTES
-    if tunnel == _GENEVE:
-        start += (load_u8(base + get(found, PAYLOAD)) & 0x3F) * 4
-    outer_end = get(found, END)
-    is_cut = 1 if captured < outer_end else 0
+def _enter_tunnel(base: int, tunnel: int, found: int) -> int:
+    """Note the packet found as the outer one; gives the offset of the Ethernet frame that it carries."""
     put(found, OUTER_NETWORK, get(found, NETWORK))
     put(found, OUTER_6, get(found, NETWORK_6))
     put(found, OUTER_TRANSPORT, get(found, TRANSPORT_AT))
     put(found, OUTER_FINAL, get(found, FINAL))
-    put(found, OUTER_END, outer_end)
+    put(found, OUTER_END, get(found, END))
     put(found, PROTOCOL, 0)
-    if start + ETHERNET_BYTES > min(captured, outer_end):
-        return CUT if is_cut else NOT_TRANSPORT
-    available = min(captured, outer_end) - start - ADDRESS_BYTES
-    present = _parse_types(base + start + ADDRESS_BYTES, available, words, TRANSPORT)
-    store_le64(words, present)
-    result = _locate(base, start, outer_end, is_cut, words, found)
-    put(found, KIND, get(found, KIND) + tunnel * _PLAIN)
-    return result
+    start = get(found, PAYLOAD) + _TUNNEL_BYTES
+    return start + (load_u8(base + get(found, PAYLOAD)) & 0x3F) * 4 if tunnel == _GENEVE else start
 
 
 @part
 def find(row: Any, words: int, found: int) -> int:
     """Find the headers of a row; gives and notes the result (FOUND, or why not).
 
-    ``words`` is the address of room for the words of two frames (2 × ``words.COUNT`` int64), ``found`` of ``COLUMNS``
-    int64 that are written. Of a tunnel whose inner packet has neither TCP nor UDP only the outer columns are right.
+    ``words`` is the address of room for a frame's words (``words.COUNT`` int64), ``found`` of ``COLUMNS`` int64 that
+    are written. Of a tunnel whose inner packet has neither TCP nor UDP only the outer columns are right.
     """
-    parse_row(row, words, TRANSPORT)
     base = row.address + row.skip - ADDRESS_BYTES
+    start, captured, end, tunnel, result = 0, row.length, row.wire_length, 0, FOUND
     put(found, PROTOCOL, 0)
     put(found, OUTER_NETWORK, 0)
-    result = _locate(base, 0, row.wire_length, 1 if row.length < row.wire_length else 0, words, found)
-    if result == FOUND and get(found, PROTOCOL) == UDP:
-        tunnel = _tunnel(base, row.length, found)
-        if tunnel:
-            result = _enter_tunnel(base, row.length, tunnel, words + WORD_BYTES * w.COUNT, found)
+    for depth in range(2):  # the frame, and the one that it carries: a loop, so that one parser is compiled
+        if start + ETHERNET_BYTES > captured:
+            result = CUT if captured < end else NOT_TRANSPORT
+            break
+        store_le64(words, 0)
+        present = _parse_types(base + start + ADDRESS_BYTES, captured - start - ADDRESS_BYTES, words, TRANSPORT)
+        store_le64(words, present)
+        result = _locate(base, start, end, 1 if captured < end else 0, words, found)
+        put(found, KIND, get(found, KIND) + tunnel * _PLAIN)
+        if depth or result != FOUND or get(found, PROTOCOL) != UDP:
+            break
+        tunnel = _tunnel(base, captured, found)
+        if tunnel == 0:
+            break
+        start, end = _enter_tunnel(base, tunnel, found), get(found, END)
+        captured = min(captured, end)
     put(found, RESULT, result)
     return result
 
