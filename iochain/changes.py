@@ -73,6 +73,8 @@ def _shaper(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
 
 def _connect(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
     vm, _, name = port.name.rpartition(".")
+    if dropped.setting is not None and dropped.setting.key == "powered_on":
+        return f"{key_text(('vms', port.name if port.name in wiring.spec.vms else vm, 'powered_on'))}=yes"
     path = ("vms", port.name, "connected") if port.name in wiring.spec.vms else ("vms", vm, "vnics", name, "connected")
     return f"{key_text(path)}=yes"
 

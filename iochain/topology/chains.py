@@ -4,7 +4,7 @@ ESXi has in a chain just what the configuration needs (N. Hagoort, "Understandin
 inside a chain is not published; this one agrees with all that is. It is data: ``chain.move`` changes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
@@ -17,9 +17,12 @@ from iochain.portgroup.vlan import AccessVlan, GuestVlan, NoVlan, VlanMember
 from iochain.topology.effective import Policy, Settings
 from iochain.topology.spec import (
     Answer,
+    Duplex,
+    FailureDetection,
     ForgedReference,
     GuestTag,
     IpHash,
+    LinkState,
     LoadBalancing,
     Nic,
     PortHash,
@@ -40,6 +43,8 @@ from iochain.vswitch.teaming import (
     BySourceMac,
     Explicit,
     NoTeaming,
+    Shotgun,
+    TakeBeacons,
     Teaming,
     first_in_order,
     in_use,
@@ -62,34 +67,63 @@ class HostTables:
     """The tables of a host that several of its stages consult."""
 
     host: str
-    link: Mapping[str, bool]  # of each physical NIC, as the lab says
+    physical: Mapping[str, Nic]  # its physical NICs by name, as the lab says
     uplinks: Table[int, str]  # name of the uplink by port number; empty: no uplink
     up: Table[int, bool]  # whether it has a link, by port number
     in_use: Table[str, tuple[str, ...]]  # uplinks in use, by team
+    everywhere: Table[str, tuple[str, ...]]  # uplinks that all is sent on while beacons are ambiguous, by team
+    nics: Table[int, str]  # its uplinks by MAC
     portgroups: Table[int, str]  # by port number
     owners: ByVlan  # port groups by (VLAN, MAC)
 
     @classmethod
-    def of(cls, host: str, link: Mapping[str, bool]) -> "HostTables":
+    def of(cls, host: str, physical: Mapping[str, Nic]) -> "HostTables":
         """Tables without ports."""
         return cls(
             host,
-            link,
+            physical,
             Table("uplinks", ""),
             Table("links", False),
             Table("uplinks in use", ()),
+            Table("uplinks that all is sent on", ()),
+            Table("own NICs", ""),
             Table("port groups of ports", ""),
             ByVlan("port groups of MACs", ()),
         )
 
 
 def team_chain(name: str, policy: Policy, tables: HostTables, settings: Settings) -> Chain:
-    """The one stage of a team, with its uplinks in use entered in the host's table."""
-    up = {nic for nic, is_up in tables.link.items() if is_up}
+    """The stages of a team, with its uplinks in use entered in the host's table."""
+    up = {nic for nic, value in tables.physical.items() if value.link is LinkState.UP}
     choose = first_in_order if policy.load_balancing.value is LoadBalancing.EXPLICIT else in_use
-    tables.in_use.set(name, choose(policy.active.value, policy.standby.value, up))
+    sound = meeting(policy, tables.physical, up)
+    tables.in_use.set(name, choose(policy.active.value, policy.standby.value, sound))
     stage = _teaming_stage(name, policy, tables, settings)
-    return Chain(name, [Element("teaming", stage, {"in_use": policy.active}, policy.load_balancing)])
+    elements = [Element("teaming", stage, {"in_use": policy.active}, policy.load_balancing)]
+    if probes(policy):
+        elements.insert(0, Element("shotgun", Shotgun(name, tables.everywhere), because=policy.failure_detection))
+    return Chain(name, elements)
+
+
+def probes(policy: Policy) -> bool:
+    """Whether a team sends beacons. With guests' tags (VLAN 4095) it does not (vSphere Networking 5.5)."""
+    return policy.failure_detection.value is FailureDetection.BEACON and policy.vlan.value != ALL_VLANS
+
+
+def meeting(policy: Policy, physical: Mapping[str, Nic], up: Collection[str]) -> set[str]:
+    """Those of a team's uplinks with a link that meet its criteria of speed and duplex; all of them if none does.
+
+    "Best effort on failure": a real dump of net-dvs names it; that it means this is inferred.
+    """
+    linked = {nic for nic in (*policy.active.value, *policy.standby.value) if nic in up}
+    return {nic for nic in linked if _meets(policy, physical[nic])} or linked
+
+
+def _meets(policy: Policy, nic: Nic) -> bool:
+    exact = policy.exact_speed.value
+    if policy.full_duplex.value and nic.duplex is not Duplex.FULL:
+        return False
+    return bool(nic.speed >= policy.minimum_speed.value and exact in (None, nic.speed))
 
 
 def _teaming_stage(name: str, policy: Policy, tables: HostTables, settings: Settings) -> Teaming:
@@ -114,9 +148,10 @@ def client_chains(
     tables: HostTables,
     own: Table[int, bool],
     wiring: "Wiring",
+    off: From | None = None,
 ) -> tuple[Chain, Chain]:
-    """Input and output chain of a vNIC's or vmkernel adapter's port."""
-    client = _Client(port, adapter, team, tables, wiring.settings)
+    """Input and output chain of a vNIC's or vmkernel adapter's port; ``off`` says why nothing passes it."""
+    client = _Client(port, adapter, team, tables, wiring.settings, off)
     return (
         Chain(f"input of {port.name}", client.input()),
         Chain(f"output of {port.name}", client.output(own, wiring.team_chain(team.name)["teaming"].stage)),
@@ -130,13 +165,14 @@ class _Client:
     team: "Team"
     tables: HostTables
     settings: Settings
+    off: From | None
 
     def input(self) -> list[Element]:
         """From the guest: connected, MTU, BPDU filter, forged transmits, VLAN, shaper."""
         policy, host = self.team.policy, self.port.host
         elements = []
-        if not getattr(self.adapter, "connected", True):
-            elements.append(Element("port", Disconnected(), because=self._connected()))
+        if self.off is not None:
+            elements.append(Element("port", Disconnected(), because=self.off))
         elements.append(Element("mtu", Mtu(policy.mtu.value), {"mtu": policy.mtu}, policy.mtu))
         bpdu = self.settings.advanced(host, BPDU)
         if bpdu.value:
@@ -186,7 +222,8 @@ class _Client:
     def _reverse_path(self, own: Table[int, bool], teaming: Teaming) -> Element:
         policy = self.team.policy
         check = self.settings.advanced(self.port.host, FWD_CHECK)
-        stage = ReversePath(teaming, policy.active.value, bool(check.value), self.tables.uplinks, own)
+        everywhere = self.tables.everywhere if probes(policy) else None
+        stage = ReversePath(teaming, policy.active.value, bool(check.value), self.tables.uplinks, own, everywhere)
         said = {"fwd_check": check, "active": policy.active, "teaming": policy.load_balancing}
         return Element("reverse path", stage, said)
 
@@ -197,12 +234,14 @@ class _Client:
         peak = shaping.average if shaping.peak is None else shaping.peak
         return Shaper(shaping.average, peak, shaping.burst, queue_frames(shaping.burst, smallest, largest))
 
-    def _connected(self) -> From:
-        return From(False, f"vNIC of {self.port.name}", "connected")
 
+def uplink_chains(
+    port: Port, nic: Nic, wiring: "Wiring", tables: HostTables, switch: str, probing: From | None = None
+) -> tuple[Chain, Chain]:
+    """Input and output chain of an uplink's port: link, tag and MTU, and outwards the wire.
 
-def uplink_chains(port: Port, nic: Nic, wiring: "Wiring", tables: HostTables, switch: str) -> tuple[Chain, Chain]:
-    """Input and output chain of an uplink's port: link, tag and MTU, and outwards the wire."""
+    Where a team of its switch sends beacons (``probing`` is the setting) it takes those of its own host in.
+    """
     settings, host = wiring.settings, port.host
     path = ("hosts", host, "vswitches", switch)
     mtu = settings.said(wiring.spec.hosts[host].vswitches[switch].mtu, switch, (*path, "mtu"))
@@ -212,8 +251,11 @@ def uplink_chains(port: Port, nic: Nic, wiring: "Wiring", tables: HostTables, sw
     wire = Wire(nic.speed, queue.value, smallest, mtu.value)
     checked = Element("mtu", Mtu(mtu.value), {"mtu": mtu}, mtu)
     linked = Element("link", Link(tables.up), because=link)
+    received = [linked, Element("vlan", ReceivedTag()), checked]
+    if probing is not None:
+        received.append(Element("beacon", TakeBeacons(tables.nics), because=probing))
     return (
-        Chain(f"input of {port.name}", [linked, Element("vlan", ReceivedTag()), checked]),
+        Chain(f"input of {port.name}", received),
         Chain(
             f"output of {port.name}",
             [linked, Element("vlan", SentTag()), checked, Element("wire", wire, because=queue)],

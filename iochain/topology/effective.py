@@ -13,6 +13,7 @@ from iochain.topology import advanced
 from iochain.topology.mistakes import KeyPath, Place, key_text
 from iochain.topology.spec import (
     Answer,
+    BitsPerSecond,
     FailureDetection,
     Host,
     LabSpec,
@@ -39,6 +40,9 @@ class Policy:
     active: From
     standby: From
     failure_detection: From
+    minimum_speed: From
+    exact_speed: From
+    full_duplex: From
     failback: From
     notify_switches: From
     shaping: From
@@ -110,6 +114,9 @@ class _Levels:
             active=active,
             standby=standby,
             failure_detection=self._teaming("failure_detection", own, above, FailureDetection.LINK),
+            minimum_speed=self._teaming("minimum_speed", own, above, BitsPerSecond(10_000_000)),
+            exact_speed=self._teaming("exact_speed", own, above, None),
+            full_duplex=self._teaming("full_duplex", own, above, False),
             failback=self._teaming("failback", own, above, True),
             notify_switches=self._teaming("notify_switches", own, above, True),
             shaping=self._level(("shaping",), own.shaping, above.shaping, None),

@@ -30,6 +30,12 @@ class ByVlan(Table[tuple[int, int], tuple[str, ...]]):
         """One more name for a key."""
         self.set((vlan, mac), (*self._entries.get((vlan, mac), ()), name))
 
+    def take_out(self, vlan: int, mac: int, name: str) -> None:
+        """One name less for a key."""
+        names = list(self._entries.get((vlan, mac), ()))
+        names.remove(name)
+        self.set((vlan, mac), tuple(names))
+
 
 CLIENTS = "client"
 PROMISCUOUS = "promiscuous"

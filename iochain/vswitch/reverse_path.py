@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from iochain.chain import Drop, Port, Reason, Verdict
 from iochain.frame import Frame, Table
-from iochain.vswitch.teaming import Teaming
+from iochain.vswitch.teaming import InUse, Teaming
 
 
 @frozen
@@ -19,7 +19,8 @@ class ReversePath:
 
     A group frame whose source is a port of this switch is its own reflection, and dropped while ``fwd_check`` is on.
     Ports in promiscuous mode have this stage only where Net.ReversePathFwdCheckPromisc is 1. ``uplinks`` gives the
-    name of an uplink by port number (empty: not an uplink), ``own`` tells the MACs of this switch's ports.
+    name of an uplink by port number (empty: not an uplink), ``own`` tells the MACs of this switch's ports. While
+    beacons are ambiguous ``everywhere`` names the uplinks that all is sent on, and all of them are listened to.
     """
 
     teaming: Teaming = field(repr=False)
@@ -27,6 +28,7 @@ class ReversePath:
     fwd_check: bool
     uplinks: Table[int, str] = field(repr=False)
     own: Table[int, bool] = field(repr=False)
+    everywhere: InUse | None = field(default=None, repr=False)  # None: the team sends no beacons
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
         if not frame.from_uplink or frame.entry is None:
@@ -38,5 +40,7 @@ class ReversePath:
         if self.fwd_check and frame.ask(self.own, frame.source):
             return Drop(Reason.REFLECTION, f"by {uplink}")
         if uplink in self.teaming.home(in_use, port):
+            return frame
+        if self.everywhere is not None and uplink in frame.ask(self.everywhere, self.teaming.team):
             return frame
         return Drop(Reason.REVERSE_PATH, f"by {uplink}")

@@ -3,21 +3,27 @@
 A stage of this module stands between forwarding and the uplinks. The uplinks *in use* are an entry of a table, kept by
 whoever watches the links: active ones that are up, a standby in the place of each failed one, in the active order.
 Where a formula is not published it is the emulator's choice, named as such; the lab's options switch it.
+
+Beacon probing has two stages of its own, in the chains only where a team probes: one that takes the beacons in, and one
+that sends on all uplinks while the beacons do not tell which of them failed.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from attrs import field, frozen
 
-from iochain.chain import Drop, Port, Ports, Reason, Verdict
+from iochain.chain import Consumed, Drop, Port, Ports, Reason, Verdict
 from iochain.frame import Derived, Frame, Table
 from iochain.kernels import words as w
 from iochain.kernels.compiled import part
 
 InUse = Table[str, tuple[str, ...]]
 """Uplinks in use, by the name of the team."""
+
+BEACON_TYPE: Final = 0x8922
+"""EtherType of beacons since ESX 4.1 (captures published by E. Tran and K. Elatov)."""
 
 _UNTAGGED_NETWORK_OFFSET = 14
 
@@ -50,6 +56,55 @@ def in_use(active: tuple[str, ...], standby: tuple[str, ...], up: Collection[str
 def first_in_order(active: tuple[str, ...], standby: tuple[str, ...], up: Collection[str]) -> tuple[str, ...]:
     """The one uplink of explicit failover order: the first that is up, active before standby."""
     return tuple(uplink for uplink in active + standby if uplink in up)[:1]
+
+
+def slots(active: Sequence[str], standby: Sequence[str], up: Collection[str]) -> tuple[str | None, ...]:
+    """The places of a team, one for each active uplink, and who has each at the start; None: nobody."""
+    spare = [uplink for uplink in standby if uplink in up]
+    if not active:
+        return tuple(spare[:1])
+    return tuple(uplink if uplink in up else spare.pop(0) if spare else None for uplink in active)
+
+
+def slots_kept(
+    before: Sequence[str | None], active: Sequence[str], standby: Sequence[str], up: Collection[str]
+) -> tuple[str | None, ...]:
+    """The same without failback: who has a place keeps it while it is up; a free one goes to the first idle uplink.
+
+    That is "rolling order" (API reference, HostNicTeamingPolicy.rollingOrder): an uplink that comes back stays idle
+    until another fails.
+    """
+    kept = [uplink if uplink in up else None for uplink in before or (None,)]
+    idle = [uplink for uplink in (*active, *standby) if uplink in up and uplink not in kept]
+    return tuple(idle.pop(0) if uplink is None and idle else uplink for uplink in kept)
+
+
+@frozen
+class Shotgun:
+    """While beacons are ambiguous every frame goes out by every uplink that has a link (vSphere Networking 6.5 p. 98).
+
+    ``everywhere`` has these uplinks by team; none: the beacons tell, and the teaming policy chooses.
+    """
+
+    team: str
+    everywhere: InUse = field(repr=False)
+
+    def __call__(self, frame: Frame, port: Port) -> Verdict:
+        uplinks = frame.ask(self.everywhere, self.team)
+        return Ports(uplinks) if uplinks else frame
+
+
+@frozen
+class TakeBeacons:
+    """Beacons of this host's own uplinks end here; those of other hosts are broadcasts like any other."""
+
+    nics: Table[int, str] = field(repr=False)  # own physical NICs by MAC; empty: none of them
+
+    def __call__(self, frame: Frame, port: Port) -> Verdict:
+        if frame.ethertype != BEACON_TYPE:
+            return frame
+        sender = frame.ask(self.nics, frame.source)
+        return Consumed(Reason.BEACON, f"of {sender}") if sender else frame
 
 
 @frozen
