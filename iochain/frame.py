@@ -182,9 +182,10 @@ class Ipv6Value:
 class Notes:
     """What a walk read and asked for: bits of words, look-ups, settings; and the writes that it wants done."""
 
-    __slots__ = ("asked", "masks", "whole", "writes")
+    __slots__ = ("asked", "masks", "row", "whole", "writes")
 
     def __init__(self) -> None:
+        self.row: tuple[Any, int] = (None, 0)  # the batch of the frame that walks, and its index there
         self.clear()
 
     def clear(self) -> None:
@@ -215,6 +216,10 @@ class Table(Generic[Key, Answer]):
 
     def get(self, key: Key) -> Answer:
         """The answer for a key."""
+        return self._entries.get(key, self.default)
+
+    def entry(self, key: Key) -> Answer:
+        """The entry of a key itself, the default answer where there is none: what :meth:`set` gave it."""
         return self._entries.get(key, self.default)
 
     def set(self, key: Key, answer: Answer) -> None:

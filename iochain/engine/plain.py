@@ -66,4 +66,5 @@ def frame_of(words: Words, notes: Notes, batch: Batch, index: int) -> Frame:
 
         return Ether(batch.frame_bytes(index))
 
+    notes.row = (batch, index)
     return Frame(words, notes, packet)

@@ -77,6 +77,16 @@ class Segment:
     switch_elements: tuple[Bound, ...] = ()
 
 
+class Diary(Protocol):
+    """Whoever keeps a record of walks, to find out whether frames were decided in a right order."""
+
+    def note(self, notes: Notes) -> None:
+        """A frame has walked; the notes say which, and what it asked."""
+
+    def write(self, notes: Notes, table: Table[Any, Any], key: Any) -> None:
+        """It is about to write to a table."""
+
+
 @define
 class Walker:
     """Walks frames. One at a time: the notes of a walk are those of the last one."""
@@ -86,6 +96,7 @@ class Walker:
     numbers: dict[str, int]
     teams: dict[str, tuple[Bound, ...]]
     initial: dict[int, tuple[Table[Any, Any], dict[Any, Any]]] = field(factory=dict)  # tables before stages wrote
+    diary: Diary | None = None
 
     @classmethod
     def of(cls, wiring: Wiring) -> "Walker":
@@ -105,6 +116,12 @@ class Walker:
 
     def walk(self, segment: Segment, frame: Frame, listener: Listener | None = None) -> Path:
         """The path of a frame through a segment. StageError if a stage breaks its contract."""
+        path = self._path(segment, frame, listener)
+        if self.diary is not None:
+            self.diary.note(self.notes)
+        return path
+
+    def _path(self, segment: Segment, frame: Frame, listener: Listener | None) -> Path:
         last = segment.elements[-1].element.name if segment.elements else ""
         end = self._through(segment.elements, segment.where, segment, frame, listener)
         if end.verdict is None and segment.forwards:
@@ -130,6 +147,8 @@ class Walker:
         for table, key, answer in self.notes.writes:
             if id(table) not in self.initial:
                 self.initial[id(table)] = (table, table.entries())
+            if self.diary is not None:
+                self.diary.write(self.notes, table, key)
             table.set(key, answer)
 
     def restore(self) -> None:
