@@ -21,8 +21,13 @@ from iochain.topology.spec import (
     Vswitch,
 )
 from iochain.topology.units import format_rate, mac_number
+from iochain.uplink.capabilities import ADAPTERS, driver_of
 
 GUESTS_TAG: Final = 4095
+SEGMENT_HEADERS: Final = 40
+"""Bytes of IPv4 and TCP headers without options, the least that a segment has."""
+FIRST_NATIVE_VERSION: Final = 7.0
+"""From this version on there are only native drivers."""
 
 
 def check(spec: LabSpec) -> list[Finding]:
@@ -130,6 +135,39 @@ def known_networks(spec: LabSpec) -> Iterator[Finding]:
             yield Finding((*path, "host"), f'there is no host "{host_name}"{hint}')
 
 
+def segments_fit(spec: LabSpec) -> Iterator[Finding]:
+    """Segments with their headers fit the MTU (linux_net.c: "oversized tsoMss"), and a guest's MTU its switch's."""
+    for path, vnic, switch, mtu in _vnics_mtus(spec):
+        own = mtu if vnic.mtu is None else vnic.mtu
+        if vnic.mtu is not None and vnic.mtu > mtu:
+            yield _warning((*path, "mtu"), f"{switch} refuses frames above its own MTU of {mtu} (KB 435411)")
+        most = min(own, mtu) - SEGMENT_HEADERS
+        if vnic.mss is not None and vnic.mss > most:
+            why = f"the MTU of {min(own, mtu)} less {SEGMENT_HEADERS} for IPv4 and TCP; linux_net.c"
+            yield Finding((*path, "mss"), f"{vnic.mss} is above the MTU (1 to {max(most, 1)}: {why})")
+
+
+def able_adapters(spec: LabSpec) -> Iterator[Finding]:
+    """Nobody is asked for what it cannot do: adapters of guests, drivers of the old kind in new versions."""
+    for path, vnic in _vnics(spec):
+        adapter = ADAPTERS[vnic.adapter]
+        for name in ("tso", "checksum", "large_packets", "lro"):
+            if getattr(vnic, name) and not getattr(adapter, name):
+                message = f"an adapter of kind {vnic.adapter} cannot do this (Performance Best Practices)"
+                yield Finding((*path, name), message)
+        if vnic.lro and vnic.large_packets is False:
+            yield Finding((*path, "lro"), "what is put together is a large packet; the guest takes none (KB 318877)")
+    for host_name, host in spec.hosts.items():
+        version = host.esxi_version or spec.esxi_version
+        for name, nic in host.nics.items():
+            path = ("hosts", host_name, "nics", name)
+            if driver_of(nic.driver).is_vmklinux and float(version) >= FIRST_NATIVE_VERSION:
+                message = f"{nic.driver} is a driver of the old kind (vmklinux), which ESXi {version} does not have"
+                yield _warning((*path, "driver"), message)
+            if nic.tso and nic.sg is False:
+                yield _warning((*path, "tso"), "a NIC without scatter-gather is not offered TSO (linux_net.c)")
+
+
 def right_kind_of_address(spec: LabSpec) -> Iterator[Finding]:
     """An adapter's own address is that of one adapter, its groups are group addresses."""
     for path, mac in _own_addresses(spec):
@@ -187,6 +225,8 @@ RULES: Final[tuple[Callable[[LabSpec], Iterator[Finding]], ...]] = (
     sound_teams,
     peak_above_average,
     known_networks,
+    segments_fit,
+    able_adapters,
     right_kind_of_address,
     unique_addresses,
     unique_names,
@@ -215,6 +255,23 @@ def _vnics(spec: LabSpec) -> Iterator[tuple[KeyPath, Vnic]]:
     for vm_name, vm in spec.vms.items():
         for name, vnic in vm.vnics.items():
             yield ("vms", vm_name, "vnics", name), vnic
+
+
+def _vnics_mtus(spec: LabSpec) -> Iterator[tuple[KeyPath, Vnic, str, int]]:
+    """The vNICs whose network is there, each with the name and the MTU of its switch."""
+    switches = {
+        host_name: {
+            name: (switch_name, switch.mtu)
+            for switch_name, switch in host.vswitches.items()
+            for name in switch.portgroups
+        }
+        for host_name, host in spec.hosts.items()
+    }
+    for path, vnic in _vnics(spec):
+        host = spec.vms[str(path[1])].host or next(iter(spec.hosts), "")
+        switch, mtu = switches.get(host, {}).get(vnic.network, ("", 0))
+        if switch:
+            yield path, vnic, switch, mtu
 
 
 def _strange_team(path: KeyPath, own: Teaming, above: Teaming, switch: Vswitch) -> Iterator[Finding]:

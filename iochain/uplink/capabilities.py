@@ -56,6 +56,11 @@ class Driver:
     doc: str
     sources: str
 
+    @property
+    def is_vmklinux(self) -> bool:
+        """Whether it is a driver of the old kind, which ESXi 7.0 no longer has."""
+        return "vmklinux" in self.doc
+
 
 _C = Capability
 _PLAIN: Final = frozenset({_C.SG, _C.CSO, _C.TSO})

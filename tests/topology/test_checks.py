@@ -87,6 +87,8 @@ vms:
             ["line 12  vms.web.mac: 02:00:00:00:00:01 is also the address of esx1.vmk0"],
         ),
         ("", "", "effective_mac: 00:50:56:00:00:0b", []),
+        ("", "", "mtu: 1600", ["vms.web.mtu: vSwitch0 refuses frames above its own MTU of 1500 (KB 435411)"]),
+        ("", "", "mtu: 1400, mss: 1360", []),
     ],
 )
 def test_warnings(team: str, portgroup: str, vm: str, warnings: list[str]) -> None:
@@ -94,6 +96,71 @@ def test_warnings(team: str, portgroup: str, vm: str, warnings: list[str]) -> No
     assert len(lab.warnings) == len(warnings)
     for said, expected in zip(lab.warnings, warnings, strict=True):
         assert expected in str(said)
+
+
+OFFLOADS = """\
+hosts:
+  esx1:
+    settings: {%s}
+    nics: {vmnic0: {%s}}
+    vswitches: {vSwitch0: {uplinks: [vmnic0], portgroups: {Prod: }}}
+vms:
+  web: {network: Prod, %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "nic", "vm", "mistake"),
+    [
+        (
+            "",
+            "",
+            "mss: 1461",
+            "line 7  vms.web.mss: 1461 is above the MTU "
+            "(1 to 1460: the MTU of 1500 less 40 for IPv4 and TCP; linux_net.c)",
+        ),
+        ("", "", "mtu: 1400, mss: 1361", "1361 is above the MTU (1 to 1360: the MTU of 1400 less 40"),
+        ("", "", "mss: 0", "line 7  vms.web.mss: 0 is no mss (1 to 65535)"),
+        (
+            "",
+            "",
+            "adapter: vmxnet5",
+            '"vmxnet5" is none of vmxnet3, vmxnet2, e1000e, e1000, vlance; is "vmxnet3" meant?',
+        ),
+        ("", "", "adapter: e1000, lro: yes", "line 7  vms.web.lro: an adapter of kind e1000 cannot do this"),
+        ("", "", "adapter: vlance, tso: yes", "line 7  vms.web.tso: an adapter of kind vlance cannot do this"),
+        ("", "", "lro: yes, large_packets: no", "vms.web.lro: what is put together is a large packet"),
+        ("", "driver: i40", "", 'line 4  hosts.esx1.nics.vmnic0.driver: "i40" is none of generic, ixgben, '),
+        ("", "tsso: yes", "", '"tsso" is no key of a physical NIC'),
+        ("", "tso: perhaps", "", 'line 4  hosts.esx1.nics.vmnic0.tso: "perhaps" is neither yes nor no'),
+        (
+            "Net.VmxnetDoTsoSplit: 4",
+            "",
+            "",
+            'settings."Net.VmxnetDoTsoSplit": 4 is out of the range of Net.VmxnetDoTsoSplit (0 to 3; '
+            "published settings dumps of ESXi 6.0 U3 to 9.0.1)",
+        ),
+        ("Net.VmxnetTsoSplitSize: 1499", "", "", "1499 is out of the range of Net.VmxnetTsoSplitSize (1500 to 65535; "),
+        ("Net.UseHwTSO4: 1", "", "", 'no advanced setting that the emulator knows; is "Net.UseHwTSO" meant?'),
+    ],
+)
+def test_mistakes_in_offloads(settings: str, nic: str, vm: str, mistake: str) -> None:
+    with pytest.raises(LabError) as error:
+        load_text(OFFLOADS % (settings, nic, vm), "lab.yaml")
+    assert len(error.value.mistakes) == 1
+    assert mistake in str(error.value.mistakes[0])
+
+
+@pytest.mark.parametrize(
+    ("nic", "warning"),
+    [
+        ("driver: ixgbe", "ixgbe is a driver of the old kind (vmklinux), which ESXi 8.0 does not have"),
+        ("tso: yes, sg: no", "a NIC without scatter-gather is not offered TSO (linux_net.c)"),
+    ],
+)
+def test_warnings_of_nics(nic: str, warning: str) -> None:
+    (said,) = load_text(OFFLOADS % ("", nic, "tso: no"), "lab.yaml").warnings
+    assert warning in str(said)
 
 
 def test_a_right_lab_has_no_findings() -> None:
