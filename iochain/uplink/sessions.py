@@ -1,0 +1,662 @@
+"""Sessions of LRO, compiled: which received TCP frames become one, when that leaves, and what bytes it has.
+
+The rules are those of vmklinux (inet_lro.c of ESXi 6.7); what other kinds of LRO do besides is in the settings of a
+lane. All state is numbers: a row of ``lanes`` for each port, ``slots`` rows of ``sessions`` for each lane, the first
+frame of each session in ``heads``, and a chain of ``pieces``, which say where the payload lies. Parts are handed
+addresses, not arrays.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numba import types
+
+from iochain.kernels import words as w
+from iochain.kernels.compiled import compiled, part
+from iochain.kernels.parse import TRANSPORT, parse_row
+from iochain.kernels.raw import (
+    copy,
+    load_be16,
+    load_be32,
+    load_le64,
+    load_mac,
+    load_u8,
+    store_be16,
+    store_be32,
+    store_le64,
+    store_u8,
+)
+from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, MAX_TIME_NS, NO_TAG, ROW, ROWS
+
+# Columns of a lane: its settings,
+MTU, MAX_BYTES, MAX_FRAMES, SLOTS, RULES, POLL_NS, POLL_FRAMES, THRESHOLD, NUMERATOR, DENOMINATOR, BACKOFF = range(11)
+# the poll that is open, if POLLED is not 0, and before when nothing may leave;
+DEADLINE, POLLED, OPEN, LISTED, NOT_BEFORE = range(11, 16)
+# the adaptive decision (candidates, what became of them, candidates to wait for); and from COUNTED on the counters.
+TAKEN, GIVEN, WAIT, COUNTED = range(16, 20)
+FRAMES, BYTES, LARGE, UNSERVED, PAUSED = range(COUNTED, COUNTED + 5)
+LANE_COLUMNS: Final = COUNTED + 5
+
+IPV6, OTHER_OPTIONS, FLUSH_ON_PSH, SAME_MACS, SUMS = 1, 2, 4, 8, 16
+"""Bits of RULES."""
+
+# Columns of a session; one of no frames is free. LENGTH counts from the IP header, PAYLOAD_AT from the first address.
+COUNT, FLOW, ADDRESS_1, ADDRESS_2, ADDRESS_3, ADDRESS_4, NEXT, LENGTH, PAYLOAD_AT, LARGEST, MACS, HEAD = range(12)
+ACK, WINDOW, STAMP_AT, STAMP, ECHO, PUSHED, SUM, CAPTURED, IS_WHOLE, FIRST, LAST, PLACE = range(12, 24)
+SESSION_COLUMNS: Final = 24
+
+# Columns of a piece: where payload lies, how much of it was captured, the next piece of its session,
+# and where its frame begins.
+PIECE_AT, PIECE_BYTES, PIECE_NEXT, PIECE_FRAME = range(4)
+PIECE_COLUMNS: Final = 4
+
+# Where rows go, where the next row and the next session that was made go, and the number of the next piece.
+OUT, NEXT_OUT, NEXT_MADE, NEXT_PIECE = range(4)
+WORK_COLUMNS: Final = 4
+
+VERIFIED: Final = 2
+_ROW_BYTES: Final = ROW.itemsize
+_TIME_AT: Final = int(ROW.fields["time_ns"][1]) if ROW.fields else 0
+_IPV4, _IPV6_TYPE, _TCP = 0x0800, 0x86DD, 6
+_IPV4_BYTES, _IPV6_BYTES, _TCP_BYTES = 20, 40, 20
+_ACK_FLAG, _PSH_FLAG, _OTHER_FLAGS = 0x10, 0x08, 0xE7  # CWR, ECE, URG, RST, SYN, FIN
+_MF_AND_OFFSET = 0x3FFF
+_CONGESTION = 3
+_NOP_NOP_STAMP = 0x0101080A
+_STAMP_KIND, _STAMP_BYTES = 8, 10
+_LOW = 0xFFFFFFFF
+_LONGEST: Final = 65535
+
+_STATE = types.Array(types.int64, 2, "C")
+_LANES = types.Array(types.int32, 1, "C")
+_VECTOR = types.Array(types.int64, 1, "C")
+
+
+@part
+def _start(array: Any) -> int:
+    """Where an array lies, as the signed number that loads take."""
+    return np.int64(array.ctypes.data)  # type: ignore[return-value]
+
+
+# -- the poll
+
+
+@part
+def _later(time_ns: int, ns: int) -> int:
+    """A time so much later, at most the last there is."""
+    return time_ns + ns if time_ns <= MAX_TIME_NS - ns else MAX_TIME_NS
+
+
+@part
+def _is_over(lane: int, time_ns: int) -> bool:
+    """Whether a frame that comes at this time begins a poll of its own."""
+    return bool(load_le64(lane + 8 * POLLED) == 0 or time_ns >= load_le64(lane + 8 * DEADLINE))
+
+
+@part
+def _begin_poll(lane: int, time_ns: int) -> None:
+    """Begin a poll; between two polls it is decided whether to go on putting frames together."""
+    store_le64(lane + 8 * DEADLINE, _later(time_ns, load_le64(lane + 8 * POLL_NS)))
+    store_le64(lane + 8 * POLLED, 0)
+    threshold, taken = load_le64(lane + 8 * THRESHOLD), load_le64(lane + 8 * TAKEN)
+    if threshold == 0 or taken < threshold:
+        return
+    if load_le64(lane + 8 * GIVEN) * load_le64(lane + 8 * DENOMINATOR) >= taken * load_le64(lane + 8 * NUMERATOR):
+        store_le64(lane + 8 * WAIT, threshold * load_le64(lane + 8 * BACKOFF))
+    store_le64(lane + 8 * TAKEN, 0)
+    store_le64(lane + 8 * GIVEN, 0)
+
+
+@part
+def _count(lane: int) -> bool:
+    """Count a frame of the poll; whether it was the last, so that the next one begins another."""
+    polled = load_le64(lane + 8 * POLLED) + 1
+    is_last = polled >= load_le64(lane + 8 * POLL_FRAMES)
+    store_le64(lane + 8 * POLLED, 0 if is_last else polled)
+    return bool(is_last)
+
+
+@part
+def _add(at: int, count: int) -> None:
+    store_le64(at, load_le64(at) + count)
+
+
+# -- candidates
+
+
+@part
+def _is_tcp(row: Any) -> bool:
+    """Whether it looks like TCP over IPv4, or over IPv6 without extension headers, from two bytes."""
+    rest = row.address + row.skip - ADDRESS_BYTES
+    if row.length < ETHERNET_BYTES + _IPV4_BYTES + _TCP_BYTES:
+        return False
+    kind = load_be16(rest + ADDRESS_BYTES)
+    if kind == _IPV4:
+        return bool(load_u8(rest + ETHERNET_BYTES + 9) == _TCP)
+    return bool(kind == _IPV6_TYPE and load_u8(rest + ETHERNET_BYTES + 6) == _TCP)
+
+
+@part
+def _may_open(row: Any) -> bool:
+    """Whether a frame may be a candidate, in a few bytes: no candidate is refused here."""
+    if row.checksum != VERIFIED or row.mss != 0 or row.pad != 0 or not _is_tcp(row):
+        return False
+    network = row.address + row.skip - ADDRESS_BYTES + ETHERNET_BYTES
+    if load_u8(network) >> 4 == 4:
+        return bool(load_be16(network + 2) > _IPV4_BYTES + _TCP_BYTES)
+    return bool(load_be16(network + 4) > _TCP_BYTES)
+
+
+@part
+def _word(words: int, word: int) -> int:
+    return load_le64(words + 8 * word)  # type: ignore[no-any-return]
+
+
+@part
+def _is_candidate(row: Any, words: int, rules: int) -> bool:
+    """Whether a parsed TCP frame passes all tests that do not ask for its session, but those of its options."""
+    present = _word(words, w.PRESENT)
+    if row.checksum != VERIFIED or row.mss != 0 or row.pad != 0 or not present >> w.PAYLOAD_OFFSET & 1:
+        return False
+    flags = _word(words, w.TCP_FLAGS)
+    if flags & _ACK_FLAG == 0 or flags & _OTHER_FLAGS != 0 or _word(words, w.NETWORK_OFFSET) != ETHERNET_BYTES:
+        return False
+    size = row.wire_length - ETHERNET_BYTES
+    if ETHERNET_BYTES + size <= _word(words, w.PAYLOAD_OFFSET):
+        return False
+    if present >> w.IPV4_SOURCE & 1:
+        if _word(words, w.IPV4_HEADER_LENGTH) != _IPV4_BYTES or _word(words, w.IPV4_FRAGMENT) & _MF_AND_OFFSET:
+            return False
+        is_whole = _word(words, w.IPV4_TOTAL_LENGTH) == size
+        return bool(is_whole and _word(words, w.IPV4_TOS) & _CONGESTION != _CONGESTION)
+    if rules & IPV6 == 0 or _word(words, w.IPV6_PAYLOAD_LENGTH) + _IPV6_BYTES != size:
+        return False
+    return bool(_word(words, w.IPV6_TRAFFIC_CLASS) & _CONGESTION != _CONGESTION)
+
+
+@part
+def _stamp_at(row: Any, words: int, rules: int) -> int:
+    """How far behind the first address byte TSval stands, 0: no timestamp, -1: options that are not put together."""
+    at = _word(words, w.TRANSPORT_OFFSET) + _TCP_BYTES
+    end = _word(words, w.PAYLOAD_OFFSET)
+    bytes_at = row.address + row.skip - ADDRESS_BYTES
+    if at == end:
+        return 0
+    if end - at == _STAMP_BYTES + 2 and load_be32(bytes_at + at) == _NOP_NOP_STAMP:
+        return at + 4
+    if rules & OTHER_OPTIONS == 0:
+        return -1
+    while at < end:
+        kind = load_u8(bytes_at + at)
+        if kind == 0:  # end of the list
+            return 0
+        if kind == 1:
+            at += 1
+            continue
+        size = load_u8(bytes_at + at + 1) if at + 1 < end else 0
+        if size < 2 or at + size > end:
+            return -1
+        if kind == _STAMP_KIND:
+            return at + 2 if size == _STAMP_BYTES else -1
+        at += size
+    return 0
+
+
+@part
+def _flow(row: Any, words: int) -> int:
+    """Ports, tag and version of a TCP frame in one number."""
+    ports = _word(words, w.SOURCE_PORT) << 16 | _word(words, w.DESTINATION_PORT)
+    tag = row.tag if row.tag != NO_TAG else 1 << 16
+    version = _word(words, w.PRESENT) >> w.IPV4_SOURCE & 1
+    return ports << 18 | tag << 1 | version  # type: ignore[no-any-return]
+
+
+@part
+def _address(words: int, column: int) -> int:
+    """One of the four numbers that hold both IP addresses."""
+    if _word(words, w.PRESENT) >> w.IPV4_SOURCE & 1:
+        if column != ADDRESS_1:
+            return 0
+        return _word(words, w.IPV4_SOURCE) << 32 | _word(words, w.IPV4_DESTINATION)
+    return _word(words, w.IPV6_SOURCE_HIGH + column - ADDRESS_1)
+
+
+@part
+def _find(row: Any, words: int, sessions: int, slots: int) -> int:
+    """Which of a lane's sessions is this flow's; -1: none, or it does not show."""
+    if not _word(words, w.PRESENT) >> w.DESTINATION_PORT & 1:
+        return -1
+    flow = _flow(row, words)
+    for slot in range(slots):
+        session = sessions + slot * 8 * SESSION_COLUMNS
+        if load_le64(session + 8 * COUNT) == 0 or load_le64(session + 8 * FLOW) != flow:
+            continue
+        differs = 0
+        for column in range(ADDRESS_1, ADDRESS_4 + 1):
+            differs |= load_le64(session + 8 * column) ^ _address(words, column)
+        if differs == 0:
+            return slot
+    return -1
+
+
+@part
+def _free(sessions: int, slots: int) -> int:
+    """The first free session of a lane; -1: none."""
+    for slot in range(slots):
+        if load_le64(sessions + slot * 8 * SESSION_COLUMNS + 8 * COUNT) == 0:
+            return slot
+    return -1
+
+
+@part
+def _stamp_follows(row: Any, stamp_at: int, session: int) -> bool:
+    """Whether TSval is not older than the session's, and TSecr not 0 (RFC 7323, 4: numbers modulo 2³²)."""
+    if stamp_at == 0:
+        return True
+    at = row.address + row.skip - ADDRESS_BYTES + stamp_at
+    newer_by = (load_be32(at) - load_le64(session + 8 * STAMP)) & _LOW
+    return bool(newer_by < 1 << 31 and load_be32(at + 4) != 0)
+
+
+@part
+def _options_agree(row: Any, words: int, stamp_at: int, session: int) -> bool:
+    """Whether all bytes of TCP options but the timestamp are those of the session's first frame."""
+    end = _word(words, w.PAYLOAD_OFFSET)
+    if end != load_le64(session + 8 * PAYLOAD_AT) or stamp_at != load_le64(session + 8 * STAMP_AT):
+        return False
+    at = _word(words, w.TRANSPORT_OFFSET) + _TCP_BYTES
+    mine, first = row.address + row.skip - ADDRESS_BYTES, load_le64(session + 8 * HEAD)
+    while at < end:
+        is_stamp = stamp_at != 0 and stamp_at <= at < stamp_at + 8
+        if not is_stamp and load_u8(mine + at) != load_u8(first + at):
+            return False
+        at += 1
+    return True
+
+
+@part
+def _follows(row: Any, words: int, stamp_at: int, session: int, lane: int) -> bool:
+    """Whether a candidate goes on where its session ends."""
+    if _word(words, w.TCP_SEQUENCE) != load_le64(session + 8 * NEXT):
+        return False
+    macs = load_le64(session + 8 * MACS)
+    if load_le64(lane + 8 * RULES) & SAME_MACS and (
+        load_mac(row.address) != load_mac(macs) or load_mac(row.address + 6) != load_mac(macs + 6)
+    ):
+        return False
+    payload = row.wire_length - _word(words, w.PAYLOAD_OFFSET)
+    if load_le64(session + 8 * LENGTH) + payload > load_le64(lane + 8 * MAX_BYTES):
+        return False
+    return _options_agree(row, words, stamp_at, session) and _stamp_follows(row, stamp_at, session)
+
+
+# -- sums
+
+
+@part
+def _folded(total: int) -> int:
+    """A sum of 16-bit words in ones' complement (RFC 1071)."""
+    total = (total & _LOW) + (total >> 32 & _LOW)
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    return (total & 0xFFFF) + (total >> 16)
+
+
+@part
+def _sum_of_headers(network: int, is_ipv4: bool, transport: int, header: int, size: int) -> int:
+    """Sum of the pseudo-header and the TCP header of a segment of ``size`` bytes."""
+    total = _TCP + size
+    first, last = (network + 12, network + 20) if is_ipv4 else (network + 8, network + 40)
+    while first < last:
+        total += load_be32(first)
+        first += 4
+    first, last = transport, transport + header
+    while first < last:
+        total += load_be32(first)
+        first += 4
+    return _folded(total)
+
+
+@part
+def _sum_of_payload(row: Any, words: int) -> int:
+    """Sum of a segment's payload, told from its checksum, which is right, without looking at the payload."""
+    start = row.address + row.skip - ADDRESS_BYTES
+    transport = _word(words, w.TRANSPORT_OFFSET)
+    is_ipv4 = _word(words, w.PRESENT) >> w.IPV4_SOURCE & 1 == 1
+    header = _word(words, w.TCP_HEADER_LENGTH)
+    size = row.wire_length - transport
+    return 0xFFFF - _sum_of_headers(start + ETHERNET_BYTES, is_ipv4, start + transport, header, size)
+
+
+# -- sessions
+
+
+@part
+def _add_piece(row: Any, words: int, session: int, pieces: int, work: int) -> None:
+    """Note where a frame's payload lies; behind one that the snap length cut nothing can follow."""
+    payload_at = _word(words, w.PAYLOAD_OFFSET)
+    payload, captured = row.wire_length - payload_at, row.length - payload_at
+    if load_le64(session + 8 * IS_WHOLE) == 0:
+        return
+    number = load_le64(work + 8 * NEXT_PIECE)
+    store_le64(work + 8 * NEXT_PIECE, number + 1)
+    piece = pieces + number * 8 * PIECE_COLUMNS
+    store_le64(piece + 8 * PIECE_AT, row.address + row.skip - ADDRESS_BYTES + payload_at)
+    store_le64(piece + 8 * PIECE_BYTES, captured)
+    store_le64(piece + 8 * PIECE_NEXT, -1)
+    store_le64(piece + 8 * PIECE_FRAME, row.address)
+    last = load_le64(session + 8 * LAST)
+    if last < 0:
+        store_le64(session + 8 * FIRST, number)
+    else:
+        store_le64(pieces + last * 8 * PIECE_COLUMNS + 8 * PIECE_NEXT, number)
+    store_le64(session + 8 * LAST, number)
+    _add(session + 8 * CAPTURED, captured)
+    store_le64(session + 8 * IS_WHOLE, captured == payload)
+
+
+@part
+def _grow(row: Any, words: int, stamp_at: int, session: int, rules: int) -> None:
+    """What of a frame's headers goes into its session: acknowledgment, window and TSecr of the newest."""
+    payload = row.wire_length - _word(words, w.PAYLOAD_OFFSET)
+    if rules & SUMS:
+        added = _sum_of_payload(row, words)
+        so_far = load_le64(session + 8 * LENGTH) + ETHERNET_BYTES - load_le64(session + 8 * PAYLOAD_AT)
+        if so_far & 1:
+            added = (added & 0xFF) << 8 | added >> 8
+        _add(session + 8 * SUM, added)
+    _add(session + 8 * COUNT, 1)
+    _add(session + 8 * LENGTH, payload)
+    store_le64(session + 8 * NEXT, (_word(words, w.TCP_SEQUENCE) + payload) & _LOW)
+    store_le64(session + 8 * LARGEST, max(load_le64(session + 8 * LARGEST), payload))
+    store_le64(session + 8 * ACK, _word(words, w.TCP_ACKNOWLEDGMENT))
+    store_le64(session + 8 * WINDOW, _word(words, w.TCP_WINDOW))
+    if stamp_at != 0:
+        store_le64(session + 8 * ECHO, load_be32(row.address + row.skip - ADDRESS_BYTES + stamp_at + 4))
+    if rules & FLUSH_ON_PSH:
+        store_le64(session + 8 * PUSHED, load_le64(session + 8 * PUSHED) | (_word(words, w.TCP_FLAGS) & _PSH_FLAG))
+
+
+@part
+def _open(row: Any, words: int, stamp_at: int, session: int, rules: int) -> None:
+    """A session of no bytes yet, for the flow of a frame; its TSval stays (a newer one would break PAWS)."""
+    store_le64(session + 8 * COUNT, 0)
+    store_le64(session + 8 * FLOW, _flow(row, words))
+    for column in range(ADDRESS_1, ADDRESS_4 + 1):
+        store_le64(session + 8 * column, _address(words, column))
+    payload_at = _word(words, w.PAYLOAD_OFFSET)
+    store_le64(session + 8 * LENGTH, payload_at - ETHERNET_BYTES)
+    store_le64(session + 8 * PAYLOAD_AT, payload_at)
+    store_le64(session + 8 * MACS, row.address)
+    store_le64(session + 8 * HEAD, row.address + row.skip - ADDRESS_BYTES)
+    store_le64(session + 8 * STAMP_AT, stamp_at)
+    if stamp_at != 0:
+        store_le64(session + 8 * STAMP, load_be32(row.address + row.skip - ADDRESS_BYTES + stamp_at))
+    for column in (LARGEST, PUSHED, CAPTURED):
+        store_le64(session + 8 * column, 0)
+    store_le64(session + 8 * SUM, 0 if rules & SUMS else -1)
+    store_le64(session + 8 * IS_WHOLE, 1)
+    store_le64(session + 8 * LAST, -1)
+
+
+@part
+def _emit(row: int, time_ns: int, lane: int, work: int) -> None:
+    """Give out the row at an address, not before what its lane gave out."""
+    target = load_le64(work + 8 * NEXT_OUT)
+    copy(target, row, _ROW_BYTES)
+    store_le64(target + _TIME_AT, max(time_ns, load_le64(lane + 8 * NOT_BEFORE)))
+    store_le64(work + 8 * NEXT_OUT, target + _ROW_BYTES)
+
+
+@part
+def _close(session: int, head: int, time_ns: int, lane: int, work: int) -> None:
+    """End a session: its first frame's row goes out, and what :func:`assemble` needs if there are more frames."""
+    count = load_le64(session + 8 * COUNT)
+    if count > 1:
+        place = (load_le64(work + 8 * NEXT_OUT) - load_le64(work + 8 * OUT)) // _ROW_BYTES
+        store_le64(session + 8 * PLACE, place)
+        made = load_le64(work + 8 * NEXT_MADE)
+        copy(made, session, 8 * SESSION_COLUMNS)
+        store_le64(work + 8 * NEXT_MADE, made + 8 * SESSION_COLUMNS)
+        _add(lane + 8 * FRAMES, count)
+        _add(lane + 8 * BYTES, load_le64(session + 8 * LENGTH) + ETHERNET_BYTES)
+        _add(lane + 8 * LARGE, 1)
+    _emit(head, time_ns, lane, work)
+    store_le64(session + 8 * COUNT, 0)
+    _add(lane + 8 * OPEN, -1)
+    _add(lane + 8 * GIVEN, 1)
+
+
+@part
+def _close_all(sessions: int, heads: int, time_ns: int, lane: int, work: int) -> None:
+    """End all sessions of a lane; nothing leaves it before this time any more."""
+    if load_le64(lane + 8 * OPEN) == 0:
+        return
+    for slot in range(load_le64(lane + 8 * SLOTS)):
+        session = sessions + slot * 8 * SESSION_COLUMNS
+        if load_le64(session + 8 * COUNT) != 0:
+            _close(session, heads + slot * _ROW_BYTES, time_ns, lane, work)
+    store_le64(lane + 8 * NOT_BEFORE, time_ns)
+
+
+@part
+def _candidate(row: Any, words: int, lane: int) -> int:
+    """Where a candidate has its timestamp (0: it has none); -1: it is no candidate, or aggregation pauses."""
+    rules = load_le64(lane + 8 * RULES)
+    stamp_at = _stamp_at(row, words, rules) if _is_candidate(row, words, rules) else -1
+    if stamp_at >= 0 and load_le64(lane + 8 * WAIT) > 0:
+        _add(lane + 8 * WAIT, -1)
+        _add(lane + 8 * PAUSED, 1)
+        return -1
+    _add(lane + 8 * TAKEN, stamp_at >= 0)
+    return stamp_at
+
+
+@part
+def _append(row: Any, words: int, stamp_at: int, session: int, lane: int, pieces: int, work: int) -> bool:
+    """Append a frame that follows; whether the session is over by that."""
+    rules = load_le64(lane + 8 * RULES)
+    _add_piece(row, words, session, pieces, work)
+    _grow(row, words, stamp_at, session, rules)
+    most = load_le64(lane + 8 * MAX_BYTES) - load_le64(lane + 8 * MTU)
+    if load_le64(session + 8 * COUNT) >= load_le64(lane + 8 * MAX_FRAMES) or load_le64(session + 8 * LENGTH) > most:
+        return True
+    return load_le64(session + 8 * PUSHED) != 0  # type: ignore[no-any-return]
+
+
+@part
+def _take(row: Any, row_at: int, words: int, lane: int, sessions: int, heads: int, pieces: int, work: int) -> bool:
+    """Have a parsed TCP frame open a session, go on with one or end one; whether it is held."""
+    stamp_at = _candidate(row, words, lane)
+    slots = load_le64(lane + 8 * SLOTS)
+    slot = _find(row, words, sessions, slots)
+    if slot >= 0:
+        session = sessions + slot * 8 * SESSION_COLUMNS
+        held = stamp_at >= 0 and _follows(row, words, stamp_at, session, lane)
+        if not held or _append(row, words, stamp_at, session, lane, pieces, work):
+            just_after = _later(row.time_ns, 1)
+            _close(session, heads + slot * _ROW_BYTES, just_after, lane, work)
+            store_le64(lane + 8 * NOT_BEFORE, just_after)
+        _add(lane + 8 * GIVEN, stamp_at >= 0 and not held)
+        return held
+    rules = load_le64(lane + 8 * RULES)
+    is_pushed = rules & FLUSH_ON_PSH != 0 and _word(words, w.TCP_FLAGS) & _PSH_FLAG != 0
+    slot = _free(sessions, slots) if stamp_at >= 0 and not is_pushed else -1
+    if slot < 0:
+        _add(lane + 8 * GIVEN, stamp_at >= 0)
+        _add(lane + 8 * UNSERVED, stamp_at >= 0 and not is_pushed)
+        return False
+    session = sessions + slot * 8 * SESSION_COLUMNS
+    copy(heads + slot * _ROW_BYTES, row_at, _ROW_BYTES)
+    _open(row, words, stamp_at, session, rules)
+    _add_piece(row, words, session, pieces, work)
+    _grow(row, words, stamp_at, session, rules)
+    _add(lane + 8 * OPEN, 1)
+    return True
+
+
+# -- kernels
+
+
+@compiled(types.int64(ROWS, _LANES, _STATE))
+def pass_by(rows: Any, lanes: Any, state: Any) -> int:
+    """How many rows stand before the first that may be a candidate, where no session is open; counts them in polls.
+
+    A kernel of its own: what has no TCP data needs neither the parser nor a copy of its rows.
+    """
+    start, lane_bytes = _start(state), 8 * LANE_COLUMNS
+    for i in range(len(rows)):
+        row = rows[i]
+        lane = start + lane_bytes * int(lanes[i])
+        if _may_open(row) or row.time_ns < load_le64(lane + 8 * NOT_BEFORE):
+            return i
+        if _is_over(lane, row.time_ns):
+            _begin_poll(lane, row.time_ns)
+        _count(lane)
+    return len(rows)
+
+
+@compiled(
+    types.UniTuple(types.int64, 2)(
+        ROWS, _LANES, types.int64, types.int64, _STATE, _STATE, ROWS, _STATE, _VECTOR, ROWS, _STATE, _VECTOR
+    )
+)
+def put_together(
+    rows: Any,
+    lanes: Any,
+    first: int,
+    until_ns: int,
+    state: Any,
+    sessions: Any,
+    heads: Any,
+    pieces: Any,
+    listed: Any,
+    out: Any,
+    made: Any,
+    scratch: Any,
+) -> tuple[int, int]:
+    """Take rows from ``first`` on into sessions, or give them out; gives how many of ``out`` and ``made`` are filled.
+
+    ``listed`` names, behind their number, the lanes that have sessions: those whose
+    poll ends before ``until_ns`` are closed although no frame comes. ``scratch`` begins with what is handed on, with
+    NEXT_PIECE filled; behind that is room to parse in.
+    """
+    slots = len(sessions) // len(state)
+    work = _start(scratch)
+    words = work + 8 * WORK_COLUMNS
+    row_start, piece_start, made_start = _start(rows), _start(pieces), _start(made)
+    lane_start, session_start, head_start = _start(state), _start(sessions), _start(heads)
+    store_le64(work + 8 * OUT, _start(out))
+    store_le64(work + 8 * NEXT_OUT, _start(out) + first * _ROW_BYTES)
+    store_le64(work + 8 * NEXT_MADE, made_start)
+    for i in range(first, len(rows)):
+        row = rows[i]
+        number = int(lanes[i])
+        lane = lane_start + number * 8 * LANE_COLUMNS
+        mine = session_start + number * slots * 8 * SESSION_COLUMNS
+        my_heads = head_start + number * slots * _ROW_BYTES
+        if _is_over(lane, row.time_ns):
+            _close_all(mine, my_heads, load_le64(lane + 8 * DEADLINE), lane, work)
+            _begin_poll(lane, row.time_ns)
+        held = False
+        if (load_le64(lane + 8 * OPEN) > 0 and _is_tcp(row)) or _may_open(row):
+            parse_row(row, words, TRANSPORT)
+            held = _take(row, row_start + i * _ROW_BYTES, words, lane, mine, my_heads, piece_start, work)
+        if not held:
+            _emit(row_start + i * _ROW_BYTES, row.time_ns, lane, work)
+        if _count(lane):
+            _close_all(mine, my_heads, _later(row.time_ns, 1), lane, work)
+        if load_le64(lane + 8 * OPEN) > 0 and load_le64(lane + 8 * LISTED) == 0:
+            store_le64(lane + 8 * LISTED, 1)
+            listed[0] += 1
+            listed[listed[0]] = number
+    still = 0
+    for i in range(1, listed[0] + 1):
+        number = listed[i]
+        lane = lane_start + number * 8 * LANE_COLUMNS
+        if load_le64(lane + 8 * DEADLINE) <= until_ns:
+            mine = session_start + number * slots * 8 * SESSION_COLUMNS
+            _close_all(mine, head_start + number * slots * _ROW_BYTES, load_le64(lane + 8 * DEADLINE), lane, work)
+        if load_le64(lane + 8 * OPEN) > 0:
+            still += 1
+            listed[still] = number
+        else:
+            store_le64(lane + 8 * LISTED, 0)
+    listed[0] = still
+    filled = (load_le64(work + 8 * NEXT_OUT) - load_le64(work + 8 * OUT)) // _ROW_BYTES
+    return filled, (load_le64(work + 8 * NEXT_MADE) - made_start) // (8 * SESSION_COLUMNS)
+
+
+@compiled(types.int64(_STATE, _STATE, _STATE, _VECTOR, _STATE))
+def keep_pieces(state: Any, sessions: Any, pieces: Any, listed: Any, kept: Any) -> int:
+    """Copy the pieces of all open sessions to ``kept``, and number them anew; gives how many these are."""
+    slots, count = len(sessions) // len(state), 0
+    for i in range(1, listed[0] + 1):
+        for session in range(listed[i] * slots, (listed[i] + 1) * slots):
+            if sessions[session, COUNT] == 0:
+                continue
+            number = sessions[session, FIRST]
+            sessions[session, FIRST] = count
+            while number >= 0:
+                for column in range(PIECE_COLUMNS):
+                    kept[count, column] = pieces[number, column]
+                number = pieces[number, PIECE_NEXT]
+                kept[count, PIECE_NEXT] = count + 1 if number >= 0 else -1
+                count += 1
+            sessions[session, LAST] = count - 1
+    return count
+
+
+@compiled(types.void(_STATE, _STATE, ROWS, types.Array(types.uint8, 1, "C")))
+def assemble(made: Any, pieces: Any, out: Any, memory: Any) -> None:
+    """Write the bytes of frames that were put together to ``memory``, one behind the other, and have rows say so."""
+    target, made_start, piece_start = _start(memory), _start(made), _start(pieces)
+    for i in range(len(made)):
+        session = made_start + i * 8 * SESSION_COLUMNS
+        row = out[load_le64(session + 8 * PLACE)]
+        copy(target, row.address, ADDRESS_BYTES)
+        headers = load_le64(session + 8 * PAYLOAD_AT)
+        copy(target + ADDRESS_BYTES, row.address + row.skip, headers - ADDRESS_BYTES)
+        _write_headers(target, session)
+        row.address = target
+        row.skip = ADDRESS_BYTES
+        row.length = headers + load_le64(session + 8 * CAPTURED)
+        row.wire_length = ETHERNET_BYTES + load_le64(session + 8 * LENGTH)
+        row.mss = load_le64(session + 8 * LARGEST)
+        target += headers
+        number = load_le64(session + 8 * FIRST)
+        while number >= 0:
+            piece = piece_start + number * 8 * PIECE_COLUMNS
+            size = load_le64(piece + 8 * PIECE_BYTES)
+            copy(target, load_le64(piece + 8 * PIECE_AT), size)
+            target += size
+            number = load_le64(piece + 8 * PIECE_NEXT)
+
+
+@part
+def _write_headers(frame: int, session: int) -> None:
+    """Write what differs from the first frame's headers: lengths, sums, acknowledgment, window, TSecr, PSH."""
+    network, length = frame + ETHERNET_BYTES, load_le64(session + 8 * LENGTH)
+    is_ipv4 = load_le64(session + 8 * FLOW) & 1 == 1
+    transport = network + (_IPV4_BYTES if is_ipv4 else _IPV6_BYTES)
+    if is_ipv4:
+        store_be16(network + 2, length)
+        store_be16(network + 10, 0)
+        total = 0
+        for at in range(0, _IPV4_BYTES, 4):
+            total += load_be32(network + at)
+        store_be16(network + 10, 0xFFFF - _folded(total))
+    else:
+        store_be16(network + 4, length - _IPV6_BYTES)
+    store_be32(transport + 8, load_le64(session + 8 * ACK))
+    store_u8(transport + 13, load_u8(transport + 13) | load_le64(session + 8 * PUSHED))
+    store_be16(transport + 14, load_le64(session + 8 * WINDOW))
+    if load_le64(session + 8 * STAMP_AT) != 0:
+        store_be32(frame + load_le64(session + 8 * STAMP_AT) + 4, load_le64(session + 8 * ECHO))
+    payload_sum = load_le64(session + 8 * SUM)
+    if payload_sum >= 0:
+        header = frame + load_le64(session + 8 * PAYLOAD_AT) - transport
+        size = network + length - transport
+        store_be16(transport + 16, 0)
+        total = _folded(_sum_of_headers(network, is_ipv4, transport, header, size) + payload_sum)
+        store_be16(transport + 16, 0xFFFF - (total if total != 0 else 0xFFFF))
