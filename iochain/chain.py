@@ -46,7 +46,7 @@ class Reason(Enum):
     BPDU_GUARD = "a BPDU came to a port with BPDU Guard, which shuts it (err-disable)"
     ERR_DISABLED = "BPDU Guard has shut the port (err-disabled)"
     FOR_THE_SWITCH = "the physical switch keeps it for itself (01:80:c2:00:00:00 to 0f, PVST+)"
-    CABLE = "the cable was cut"
+    CABLE_CUT = "the cable was cut"
     TSO_FAILED = "a large TCP packet that the kernel cannot segment"
     DEVICE_REFUSED = "a large TCP packet that the NIC's driver refuses"
     CHECKSUM = "its checksum had to be computed, and it is neither TCP nor UDP, or a fragment"
@@ -216,7 +216,11 @@ class Passed:
 
 
 class Bank(Protocol):
-    """The state of all like batch stages of a lab, in arrays by lane (one lane a port)."""
+    """The state of all like batch stages of a lab, in arrays by lane (one lane a port).
+
+    A bank may have a method ``concerns(batch) -> bool``: whether any of these rows, at whatever port, might come out
+    other than it went in. If it says no, and holds nothing, the rows are led past it.
+    """
 
     @property
     def held(self) -> int:

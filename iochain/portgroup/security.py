@@ -5,6 +5,8 @@ granted, so they need no stage in the way of a frame. Forged transmits is one: i
 Reject, and not there where it is Accept.
 """
 
+from enum import Enum, auto
+
 from attrs import frozen
 
 from iochain.chain import Drop, Port, Reason, Verdict
@@ -62,18 +64,36 @@ _LLC_STP = 0x424203
 _LLC_SNAP = 0xAAAA03
 
 
-@frozen
-class GuestBpdu:
-    """Drops spanning tree frames that guests send (Net.BlockGuestBPDU; vSphere Troubleshooting, BPDU).
+class Bpdu(Enum):
+    """Kinds of BPDUs."""
+
+    STP = auto()
+    PVST = auto()
+
+    @property
+    def rule(self) -> str:
+        """What a drop says of it."""
+        return "PVST+" if self is Bpdu.PVST else ""
+
+
+def bpdu_of(frame: Frame) -> Bpdu | None:
+    """The kind of BPDU that a frame is, None if it is none.
 
     A BPDU is LLC 42 42 03 to 01:80:c2:00:00:00 (IEEE 802.1D), or SNAP to 01:00:0c:cc:cc:cd (Cisco's PVST+).
     """
+    if not frame.destination.is_group:
+        return None
+    if frame.destination == STP_GROUP and frame.llc == _LLC_STP:
+        return Bpdu.STP
+    if frame.destination == PVST_GROUP and frame.llc == _LLC_SNAP:
+        return Bpdu.PVST
+    return None
+
+
+@frozen
+class GuestBpdu:
+    """Drops spanning tree frames that guests send (Net.BlockGuestBPDU; vSphere Troubleshooting, BPDU)."""
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
-        if not frame.destination.is_group:
-            return frame
-        if frame.destination == STP_GROUP and frame.llc == _LLC_STP:
-            return Drop(Reason.GUEST_BPDU)
-        if frame.destination == PVST_GROUP and frame.llc == _LLC_SNAP:
-            return Drop(Reason.GUEST_BPDU, "PVST+")
-        return frame
+        kind = bpdu_of(frame)
+        return Drop(Reason.GUEST_BPDU, kind.rule) if kind else frame

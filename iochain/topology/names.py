@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from iochain.topology.expansion import each_vm, uplinks
 from iochain.topology.mistakes import guess
-from iochain.topology.spec import Host, LabSpec
+from iochain.topology.spec import Host, LabSpec, SwitchSpec
 
 
 class PortKind(Enum):
@@ -22,13 +22,14 @@ class PortKind(Enum):
     VNIC = "vNIC"
     VMKERNEL = "vmkernel adapter"
     UPLINK = "uplink"
+    PHYSICAL = "port of a physical switch"
 
 
 @frozen
 class PortName:
     """A port by name, and where it is. ``switch`` and ``host`` are empty only where the lab is mistaken about them,
 
-    ``switch`` also for a physical NIC that is no uplink of any switch.
+    ``switch`` also for a physical NIC that is no uplink of any switch, ``host`` for ports of physical switches.
     """
 
     name: str
@@ -38,17 +39,19 @@ class PortName:
     portgroup: str | None
     vm: str | None
     adapter: str
-    """The vNIC in its VM, the vmkernel adapter or physical NIC in its host."""
+    """The vNIC in its VM, the vmkernel adapter or physical NIC in its host, the port of a physical switch."""
 
     @property
     def long_name(self) -> str:
         """The name that is understood whatever else is in the lab."""
+        if self.kind is PortKind.PHYSICAL:
+            return self.name
         return f"{self.host if self.vm is None else self.vm}.{self.adapter}"
 
 
 @frozen(slots=False)
 class PortNames:
-    """All ports of a lab in its order: of each host the vmkernel adapters and uplinks, then the VMs'."""
+    """All ports of a lab in its order: of each host vmkernel adapters and uplinks, then VMs', physical switches'."""
 
     ports: tuple[PortName, ...]
     clashes: tuple[tuple[PortName, PortName], ...] = field(default=())
@@ -69,7 +72,7 @@ def port_names(spec: LabSpec) -> PortNames:
     """The ports of a lab, counted VMs one by one."""
     first: dict[str, PortName] = {}
     clashes = []
-    for port in (*_host_ports(spec), *_vm_ports(spec)):
+    for port in (*_host_ports(spec), *_vm_ports(spec), *_fabric_ports(spec)):
         if port.name in first:
             clashes.append((first[port.name], port))
         first.setdefault(port.name, port)
@@ -101,6 +104,17 @@ def _vm_ports(spec: LabSpec) -> Iterator[PortName]:
             switch = places.get(host, {}).get(vnic.network, "")
             port = vm_name if len(vm.vnics) == 1 else f"{vm_name}.{name}"
             yield PortName(port, PortKind.VNIC, host, switch, vnic.network, vm_name, name)
+
+
+def _fabric_ports(spec: LabSpec) -> Iterator[PortName]:
+    for name, switch in spec.fabric.switches.items():
+        for port in switch_ports(switch):
+            yield PortName(f"{name}.{port}", PortKind.PHYSICAL, "", name, None, None, port)
+
+
+def switch_ports(switch: SwitchSpec) -> list[str]:
+    """The ports of a physical switch: the counted ones, then those that are only named."""
+    return list(dict.fromkeys([*map(str, range(1, (switch.count or 0) + 1)), *switch.ports]))
 
 
 def _switches(host: Host) -> Mapping[str, str]:

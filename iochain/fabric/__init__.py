@@ -1,0 +1,1 @@
+"""Stages of the physical switches between hosts: ports, VLANs, learning, forwarding."""
