@@ -14,9 +14,10 @@ import numpy.typing as npt
 from attrs import define, field, frozen
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, joined, joined_pins
-from iochain.chain import Chain, Drop
+from iochain.chain import Chain, Consumed, Drop
 from iochain.engine.counters import IN, OUT, Counters
 from iochain.engine.following import count_taken, follow, lead
+from iochain.engine.levels import wired_levels
 from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
 from iochain.engine.remembered import WALKED_FIRST, Remembered
@@ -61,7 +62,7 @@ LARGEST_FLOOD: Final = 1 << 18
 class Fates:
     """What a window brought: delivered copies, each at its ``port``, and drops with ``why``, an index in ``whys``.
 
-    Both stand in the order of everything.
+    Both stand in the order of everything; so do frames that a switch took for itself (``consumed``).
     """
 
     delivered: Batch
@@ -69,6 +70,7 @@ class Fates:
     why: npt.NDArray[np.int32]
     whys: Sequence[Dropped]
     until: Instant = FOREVER  # end of the window
+    consumed: Batch = EMPTY
 
 
 @define
@@ -101,7 +103,7 @@ class Network:
     is_uplink: npt.NDArray[np.bool_]  # by port number
     one_by_one: bool  # users' stages share a table between junctions: each frame is a window of its own
     entry: Junction | None = None
-    ways: tuple[Ways, ...] = ()  # from the entry of captures on, and from the switch on
+    ways: tuple[Ways, ...] = ()  # from the entry of captures on, and from the switch on; past idle batch stages too
     _entries: dict[tuple[str, int], int] = field(factory=dict)
     _lost: _Lost = field(factory=_Lost)
 
@@ -119,13 +121,13 @@ class Network:
         if chosen is not Engine.PLAIN:
             decider = Remembered(walker, paths, walked_first=WALKED_FIRST if chosen is Engine.AUTO else 0)
         counters = Counters.of(len(wiring.ports), whys)
-        both = halves(wiring, walker)
+        both = halves(wiring, walker, wired_levels(wiring))
         is_uplink = np.array([port.uplink for port in wiring.ports], np.bool_)
         network = cls(wiring, *both, decider, whys, counters, is_uplink, shares_tables(*both), junction)
         if isinstance(decider, Remembered):
             network.ways = tuple(
-                Ways(decider, begin, network.input, network.output.junctions[0], is_uplink, counters)
-                for begin in (junction, None)
+                Ways(decider, begin, network.input, network.output.junctions[0], is_uplink, counters, skips)
+                for begin, skips in ((junction, False), (None, False), (junction, True), (None, True))
             )
         return network
 
@@ -183,6 +185,7 @@ class Network:
             np.concatenate([window.why for window in windows]),
             self.whys.known,
             until,
+            joined(window.consumed for window in windows),
         )
 
     def windows(self, batch: Batch, until: Instant = FOREVER, entering: bool = False) -> Iterator[Fates]:
@@ -213,7 +216,9 @@ class Network:
 
     def _to_switch(self, batch: Batch, until: Instant, entering: bool) -> tuple[Batch, Batch]:
         """Through the input chains; gives rows that are past the switch already, and rows to be decided there."""
-        from_entry, from_switch = (way if way.is_usable else None for way in self.ways) if self.ways else (None, None)
+        skips = self.input.can_be_skipped(batch)
+        ways = self.ways[2 * skips : 2 * skips + 2]
+        from_entry, from_switch = (way if way.is_usable else None for way in ways) if ways else (None, None)
         sent: list[Batch] = []
         apart: list[Batch] = []
         waiting = EMPTY
@@ -229,7 +234,7 @@ class Network:
             mark_entries(batch.rows, self.is_uplink)
             self.counters.entered += len(batch)
             self.counters.count_ports(batch.rows, IN)
-        batch = self._input(batch, waiting, until)
+        batch = batch if skips else self._input(batch, waiting, until)
         if from_switch is not None and len(batch):
             second = from_switch.send(batch)
             sent.append(second.on)
@@ -257,7 +262,9 @@ class Network:
         """Through the output chains, from their first batch stages on."""
         done: list[Batch] = []
         for depth, depots in enumerate(self.output.depots):
-            last, batch = _split(batch, self.output.last == depth)
+            if self.output.junctions[depth + 1].is_empty and all(depot.passes(batch) for depot in depots):
+                continue
+            last, batch = _split(batch, self.output.last <= depth)
             done.append(last)
             batch = self._through(self._stored(batch, depots, until), self.output.junctions[depth + 1])
         return _in_order([*done, batch])
@@ -339,8 +346,18 @@ class Network:
             due = int(first_from(dropped.rows, until.time_ns, until.order))
             self._lost.add(dropped[due:], why[due:])
             dropped, why = dropped[:due], why[:due]
-            self.counters.count_drops(dropped.rows, why)
-        return Fates(delivered, dropped, why, self.whys.known, until)
+        consumed, dropped, why = self._consumed(dropped, why)
+        self.counters.count_drops(dropped.rows, why)
+        return Fates(delivered, dropped, why, self.whys.known, until, consumed)
+
+    def _consumed(self, dropped: Batch, why: npt.NDArray[np.int32]) -> tuple[Batch, Batch, npt.NDArray[np.int32]]:
+        """Frames that a switch took for itself, and those that are really dropped."""
+        is_consumed = np.array([isinstance(one.drop, Consumed) for one in self.whys.known], np.bool_)
+        if not is_consumed.any() or not len(dropped):
+            return EMPTY, dropped, why
+        taken = is_consumed[why]
+        self.counters.consumed += int(taken.sum())
+        return dropped[taken], dropped[~taken], why[~taken]
 
 
 def _instant_of(batch: Batch, index: int, until: Instant) -> Instant:

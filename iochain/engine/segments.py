@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 from iochain.batch import Batch, Instant, source_and_serial
 from iochain.chain import Alone, Bank, BatchError, Chain, Drop, Element, Passed, Port, PortKind
+from iochain.engine.levels import Levels
 from iochain.engine.path import Dropped
 from iochain.engine.walk import Segment, StageError, Walker
 from iochain.kernels.rows import NOWHERE
@@ -19,7 +20,7 @@ from iochain.topology.mistakes import LabError, Mistake
 from iochain.topology.wiring import Wiring
 
 
-@frozen
+@define(eq=False)
 class Depot:
     """A bank with its place: which lane each port has in it, -1 for none, and what its drops are called there."""
 
@@ -28,6 +29,11 @@ class Depot:
     ports: tuple[Port, ...]  # by lane
     elements: tuple[Element, ...]  # by lane
     incoming: bool
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a port still has a lane in it, or a frame waits."""
+        return bool(self.bank.held or (self.lanes >= 0).any())
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """What the bank gives back. StageError if a stage breaks its contract."""
@@ -38,6 +44,11 @@ class Depot:
             source, serial = source_and_serial(fault.order)
             raise StageError(f"{place} {fault.what} (frame {serial} of source {source})") from fault.__cause__
 
+    def passes(self, batch: Batch) -> bool:
+        """Whether the bank says that it has nothing to do for any of these rows, and holds none."""
+        concerns = getattr(self.bank, "concerns", None)
+        return concerns is not None and self.bank.held == 0 and not concerns(batch)
+
     def dropped(self, lane: int, drop: Drop) -> Dropped:
         """A drop of this bank at one of its ports."""
         port, element = self.ports[lane], self.elements[lane]
@@ -45,60 +56,90 @@ class Depot:
         return Dropped(_where(port, self.incoming), port.number, self.incoming, element.name, drop, decided)
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Junction:
     """The segments that frames of all ports pass at one moment: one look-up decides for all of them, in order."""
 
     name: str
-    segments: tuple[Segment, ...]  # by port number
+    segments: list[Segment]  # by port number
     is_empty: bool = False  # no stage of any port that comes here stands here: all frames go on
 
 
-@frozen
+@frozen(eq=False)
 class Half:
     """All input chains of a lab, or all output chains: junctions by depth, and the banks between them."""
 
-    junctions: tuple[Junction, ...]  # by depth; a port with fewer has its last segment again
+    junctions: list[Junction]  # by depth; a port with fewer has its last segment again
     final: Junction  # the last segment of each port
     last: npt.NDArray[np.int32]  # depth of the last segment, by port number
-    depots: tuple[tuple[Depot, ...], ...]  # by depth
+    depots: list[list[Depot]]  # by depth
 
     @property
     def held(self) -> int:
         """How many frames wait in all banks."""
         return sum(depot.bank.held for depth in self.depots for depot in depth)
 
+    def can_be_skipped(self, batch: Batch) -> bool:
+        """Whether rows may go to the last segments at once: no stage and no bank on the way has to do with them."""
+        before = self.junctions[: len(self.depots)]
+        if not all(junction.is_empty for junction in before):
+            return False
+        return all(depot.passes(batch) for depth in self.depots for depot in depth)
+
+    def replug(self, port: Port, chain: Chain, wiring: Wiring, walker: Walker, incoming: bool) -> None:
+        """Give a port another chain. Its batch stages begin afresh; what waits in old ones goes on from there."""
+        making = _HalfMaking(wiring, walker, incoming, np.zeros(len(wiring.ports), np.int32))
+        making.add(port, chain)
+        segments = making.segments[0]
+        while len(self.junctions) < len(segments):
+            before = self.junctions[-1]
+            self.junctions.append(Junction(f"{before.name} and on", list(before.segments), True))
+            self.depots.append([])
+        for depth, junction in enumerate(self.junctions):
+            junction.segments[port.number] = segments[min(depth, len(segments) - 1)]
+            junction.is_empty = junction.is_empty and not junction.segments[port.number].elements
+        self.final.segments[port.number] = segments[-1]
+        self.last[port.number] = len(segments) - 1
+        for depth, depots in enumerate(self.depots):
+            for depot in depots:
+                depot.lanes[port.number] = -1
+            depots[:] = [depot for depot in depots if depot.is_used] + making.depots(depth)
+
 
 @define
 class _HalfMaking:
+    """``levels`` by port number: ports of different ones share no bank, as they are run one after the other."""
+
     wiring: Wiring
     walker: Walker
     incoming: bool
+    levels: npt.NDArray[np.int32]
     segments: list[tuple[Segment, ...]] = field(factory=list)
-    batches: dict[tuple[int, type], list[tuple[Port, Element]]] = field(factory=dict)
+    batches: dict[tuple[int, type, int], list[tuple[Port, Element]]] = field(factory=dict)
 
     def make(self) -> Half:
         for port in self.wiring.ports:
-            self._add(port, self.wiring.chain(port.name, "input" if self.incoming else "output"))
+            self.add(port, self.wiring.chain(port.name, "input" if self.incoming else "output"))
         last = np.array([len(of_port) - 1 for of_port in self.segments], np.int32)
         depth = int(last.max(initial=0))
         side = "input" if self.incoming else "output"
-        junctions = tuple(
+        junctions = [
             Junction(
                 f"{side} {level}",
-                tuple(of_port[min(level, len(of_port) - 1)] for of_port in self.segments),
+                [of_port[min(level, len(of_port) - 1)] for of_port in self.segments],
                 not any(of_port[level].elements for of_port in self.segments if level < len(of_port)),
             )
             for level in range(depth + 1)
-        )
-        final = Junction(f"{side}, last", tuple(of_port[-1] for of_port in self.segments))
-        return Half(junctions, final, last, tuple(self._depots(level) for level in range(depth)))
+        ]
+        final = Junction(f"{side}, last", [of_port[-1] for of_port in self.segments])
+        return Half(junctions, final, last, [self.depots(level) for level in range(depth)])
 
-    def _add(self, port: Port, chain: Chain) -> None:
+    def add(self, port: Port, chain: Chain) -> None:
         runs: list[list[Element]] = [[]]
         for element in chain:
             if element.is_batch:
-                self.batches.setdefault((len(runs) - 1, type(element.stage)), []).append((port, element))
+                key = (len(runs) - 1, type(element.stage), int(self.levels[port.number]))
+                self.batches.setdefault(key, []).append((port, element))
                 runs.append([])
             else:
                 runs[-1].append(element)
@@ -111,24 +152,27 @@ class _HalfMaking:
             segments[-1] = Segment(where, port, view, True, segments[-1].elements, True, True, switch, onward)
         self.segments.append(tuple(segments))
 
-    def _depots(self, level: int) -> tuple[Depot, ...]:
-        return tuple(
+    def depots(self, level: int) -> list[Depot]:
+        return [
             _depot(members, len(self.wiring.ports), self.incoming)
-            for (depth, _), members in sorted(self.batches.items(), key=lambda item: item[1][0][0].number)
+            for (depth, _, _), members in sorted(self.batches.items(), key=lambda item: item[1][0][0].number)
             if depth == level
-        )
+        ]
 
 
-def halves(wiring: Wiring, walker: Walker) -> tuple[Half, Half]:
+def halves(wiring: Wiring, walker: Walker, levels: Levels | None = None) -> tuple[Half, Half]:
     """Input and output half of a wiring. LabError if a batch stage stands in a switch or a team."""
     _refuse_misplaced(wiring)
-    return _HalfMaking(wiring, walker, True).make(), _HalfMaking(wiring, walker, False).make()
+    inputs = outputs = np.zeros(len(wiring.ports), np.int32)
+    if levels is not None:
+        inputs, outputs = levels.input, levels.output
+    return _HalfMaking(wiring, walker, True, inputs).make(), _HalfMaking(wiring, walker, False, outputs).make()
 
 
 def entry_junction(chain: Chain, walker: Walker) -> Junction:
     """Where frames of captures are told where they enter; they stand at port 0 there."""
     port = Port(chain.name, NOWHERE, 0, PortKind.CAPTURE, "", "")
-    return Junction("entry", (Segment(chain.name, port, walker.view(port), True, walker.bind(chain), chooses=True),))
+    return Junction("entry", [Segment(chain.name, port, walker.view(port), True, walker.bind(chain), chooses=True)])
 
 
 def _refuse_misplaced(wiring: Wiring) -> None:

@@ -54,6 +54,7 @@ class Ways:
     output: Junction  # its first segments
     is_uplink: npt.NDArray[np.bool_]
     counters: Counters
+    skips: bool = False  # the batch stages of all input chains are passed by
     entered: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(64, np.int64))  # by path of the entry
     is_off: bool = False  # a stage wants to write
     ways: int = 0
@@ -129,7 +130,7 @@ class Ways:
         if self.entry is not None:
             live = self._enter(batch, live, made)
         made.entries[:], made.entry_tags[:] = batch.column("entry"), batch.column("tag")
-        if self.entry is not None:
+        if self.entry is not None and not self.skips:
             has_batch_stages = self.input.last[batch.column("port")[live]] > 0
             if has_batch_stages.any():
                 waits = self._step(batch, live[has_batch_stages], self.input.junctions[0], made)
