@@ -6,48 +6,32 @@ channels and floods, is computed here whenever a link changes (:meth:`Fabric.set
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
-from iochain.chain import Chain, Element, From, Port, PortKind
+from iochain.chain import Chain, Element, Port, PortKind
 from iochain.fabric.forwarding import Floods, Learning, Place, Places, Switching
 from iochain.fabric.ports import BpduGuard, ForTheSwitch, OpenPort, PortState, States, SwitchMtu
 from iochain.fabric.vlan import AccessIn, AccessOut, Carried, TrunkIn, TrunkOut
 from iochain.frame import Mac, Table
-from iochain.topology.expansion import uplinks
+from iochain.topology.cabling import PortPolicy, cable_ends, is_down, port_policy
 from iochain.topology.mistakes import guess
-from iochain.topology.names import PortKind as NamedKind
-from iochain.topology.names import PortName, PortNames, port_names, switch_ports
+from iochain.topology.names import PortName, port_names, switch_ports
 from iochain.topology.spanning import End, Link, blocked_ends
-from iochain.topology.spec import (
-    BitsPerSecond,
-    CableSpec,
-    ChannelHash,
-    LabSpec,
-    LinkState,
-    NativeTag,
-    PortMode,
-    SwitchPort,
-)
+from iochain.topology.spec import ChannelHash, LabSpec, LinkState, NativeTag, PortMode
 from iochain.topology.units import vlans_of
 from iochain.uplink.wire import SMALLEST_FRAME, Wire
 from iochain.vswitch.teaming import ip_hash_full, source_mac_hash
 
 if TYPE_CHECKING:
-    from iochain.topology.effective import Settings
     from iochain.topology.wiring import Wiring
 
-NS_PER_METRE: Final = 5
-DEFAULT_METRES: Final = 5
-DEFAULT_SPEED: Final = BitsPerSecond(10_000_000_000)
-DEFAULT_QUEUE: Final = 1000
 ERR_DISABLED: Final = "err-disabled"
 """The cause by which BPDU Guard shuts a port."""
 SHUT: Final = "link: down"
 NO_CABLE: Final = "no cable"
 LINK: Final = "link"
-_DEFAULT: Final = "the emulator's default"
 _HASHES: Final = {ChannelHash.SRC_DST_IP: ip_hash_full, ChannelHash.SRC_MAC: source_mac_hash}
 
 
@@ -63,28 +47,6 @@ class Cable:
     def other(self, port: int) -> int:
         """The port at the other end."""
         return self.b if port == self.a else self.a
-
-
-@frozen
-class PortPolicy:
-    """What holds for a port of a physical switch; each attribute a value with its origin."""
-
-    mode: From
-    vlan: From
-    native_vlan: From
-    allowed_vlans: From
-    bpdu_guard: From
-    speed: From
-    queue: From
-    link: From
-    channel: From
-
-    def carries(self, vlan: int) -> bool:
-        """Whether frames of a VLAN pass the port."""
-        if self.mode.value is PortMode.ACCESS:
-            return bool(vlan == self.vlan.value)
-        allowed = self.allowed_vlans.value
-        return allowed is None or vlan in vlans_of(allowed)
 
 
 @frozen
@@ -243,63 +205,6 @@ def _settle_switch(switch: PhysicalSwitch, states: Mapping[int, PortState], unce
 # -- from the lab to the wiring
 
 
-@frozen
-class CableEnds:
-    """A cable of the lab with what is at its ends, and its name."""
-
-    name: str
-    a: PortName
-    b: PortName
-    spec: CableSpec
-
-    @property
-    def latency_ns(self) -> int:
-        """As the lab says, or by its length."""
-        if self.spec.latency is not None:
-            return self.spec.latency
-        return NS_PER_METRE * (DEFAULT_METRES if self.spec.metres is None else self.spec.metres)
-
-
-def cable_ends(spec: LabSpec, names: PortNames) -> Iterator[CableEnds]:
-    """The cables of a checked lab."""
-    for cable in spec.fabric.cables:
-        a, b = (names.find(end) for end in cable.ends)
-        yield CableEnds(cable.name or f"{a.name} to {b.name}", a, b, cable)
-
-
-def with_links(spec: LabSpec) -> LabSpec:
-    """The lab with those physical NICs down whose cable ends at a port that is down."""
-    hosts = dict(spec.hosts)
-    for cable in cable_ends(spec, port_names(spec)) if spec.fabric.cables else ():
-        for end, other in ((cable.a, cable.b), (cable.b, cable.a)):
-            if end.kind is NamedKind.UPLINK and _is_down(spec, other):
-                nics = uplinks(hosts[end.host])
-                nics[end.adapter] = evolve(nics[end.adapter], link=LinkState.DOWN)
-                hosts[end.host] = evolve(hosts[end.host], nics=nics)
-    return evolve(spec, hosts=hosts)
-
-
-def _is_down(spec: LabSpec, end: PortName) -> bool:
-    if end.kind is NamedKind.UPLINK:
-        return uplinks(spec.hosts[end.host])[end.adapter].link is LinkState.DOWN
-    return _levels(spec, end.switch, end.adapter)[2].link is LinkState.DOWN
-
-
-def _levels(spec: LabSpec, switch: str, port: str) -> tuple[SwitchPort, SwitchPort, SwitchPort]:
-    """What a port says itself, what its switch says for all, and both together."""
-    of_switch = spec.fabric.switches[switch]
-    own, above = of_switch.ports.get(port, SwitchPort()), of_switch.defaults
-    said = {name: getattr(above, name) for name in ("speed", "link")}
-    return own, above, evolve(own, **{name: value for name, value in said.items() if getattr(own, name) is None})
-
-
-def speed_said(spec: LabSpec, end: PortName) -> BitsPerSecond | None:
-    """The speed of one end of a cable, where the lab says one."""
-    if end.kind is NamedKind.UPLINK:
-        return uplinks(spec.hosts[end.host])[end.adapter].speed
-    return _levels(spec, end.switch, end.adapter)[2].speed
-
-
 def wire_fabric(wiring: "Wiring") -> Fabric:
     """Put the physical switches and the cables into a wiring that has its hosts."""
     spec = wiring.spec
@@ -307,7 +212,8 @@ def wire_fabric(wiring: "Wiring") -> Fabric:
         return Fabric()
     ends = list(cable_ends(spec, port_names(spec)))
     states: States = Table("states of switch ports", PortState.NO_LINK)
-    switches = {name: _SwitchWiring(wiring, name, ends, states).wire() for name in spec.fabric.switches}
+    others = {one.name: other for cable in ends for one, other in ((cable.a, cable.b), (cable.b, cable.a))}
+    switches = {name: _SwitchWiring(wiring, name, others, states).wire() for name in spec.fabric.switches}
     numbers = wiring.numbers
     cables = [
         Cable(one.name, numbers[one.a.name], numbers[one.b.name], one.latency_ns)
@@ -320,27 +226,22 @@ def wire_fabric(wiring: "Wiring") -> Fabric:
         wiring.graph.add_edge(b, a, key="cable", cable=cable)
     names = {port.number: port.name for port in wiring.ports}
     fabric = Fabric(switches, tuple(cables), names, states, spanning_tree=spec.fabric.spanning_tree)
-    for port, cause in _dark(spec, fabric, ends, numbers):
+    for port, cause in _dark(spec, fabric, others):
         fabric.lose(port, cause)
     fabric.settle()
     return fabric
 
 
-def _dark(
-    spec: LabSpec, fabric: Fabric, ends: Iterable[CableEnds], numbers: Mapping[str, int]
-) -> Iterator[tuple[int, str]]:
+def _dark(spec: LabSpec, fabric: Fabric, others: Mapping[str, PortName]) -> Iterator[tuple[int, str]]:
     """The ports of physical switches that have no link when the lab starts, and why."""
-    cabled = {}
-    for cable in ends:
-        cabled[cable.a.name], cabled[cable.b.name] = cable.b, cable.a
     for switch in fabric.switches.values():
         for port in switch.ports:
             said = switch.policies[port.name].link.value
             if said is LinkState.DOWN:
                 yield port.number, SHUT
-            elif port.name in cabled and _is_down(spec, cabled[port.name]):
+            elif port.name in others and is_down(spec, others[port.name]):
                 yield port.number, LINK
-            elif port.name not in cabled and said is None:
+            elif port.name not in others and said is None:
                 yield port.number, NO_CABLE
 
 
@@ -350,13 +251,16 @@ class _SwitchWiring:
 
     wiring: "Wiring"
     name: str
-    cables: list[CableEnds]
+    others: Mapping[str, PortName]  # what is at the other end of a port's cable
     states: States
 
     def wire(self) -> PhysicalSwitch:
         spec = self.wiring.spec.fabric.switches[self.name]
         names = [f"{self.name}.{port}" for port in switch_ports(spec)]
-        policies = {f"{self.name}.{port}": self._policy(port) for port in switch_ports(spec)}
+        policies = {
+            name: port_policy(self.wiring.settings, self.name, port, self.others.get(name))
+            for name, port in zip(names, switch_ports(spec), strict=True)
+        }
         channels = {
             port: f"{self.name} {policy.channel.value}" for port, policy in policies.items() if policy.channel.value
         }
@@ -422,66 +326,3 @@ class _SwitchWiring:
             Element("vlan", entering, said, policy.mode),
             Element("vlan", TrunkOut(native, carried), said, policy.mode),
         )
-
-    def _policy(self, port: str) -> PortPolicy:
-        level = _PortLevels(self.wiring.settings, self.name, port)
-        return PortPolicy(
-            mode=level.mode(),
-            vlan=level.said("vlan", 1),
-            native_vlan=level.said("native_vlan", 1),
-            allowed_vlans=level.said("allowed_vlans", None),
-            bpdu_guard=level.said("bpdu_guard", False),
-            speed=self._speed(level, f"{self.name}.{port}"),
-            queue=level.said("queue", DEFAULT_QUEUE),
-            link=level.said("link", None),
-            channel=level.said("channel", None),
-        )
-
-    def _speed(self, level: "_PortLevels", port: str) -> From:
-        """What the port says, else the other end of its cable."""
-        own = level.said("speed", None)
-        if own.value is not None:
-            return own
-        for cable in self.cables:
-            for end, other in ((cable.a, cable.b), (cable.b, cable.a)):
-                speed = speed_said(self.wiring.spec, other)
-                if end.name == port and speed is not None:
-                    return From(speed, f"the other end of the cable, {other.name}", "speed")
-        return evolve(own, value=DEFAULT_SPEED)
-
-
-@frozen
-class _PortLevels:
-    """A port of a physical switch says a thing itself, or its switch says it for all ports, or the emulator does."""
-
-    settings: "Settings"
-    switch: str
-    port: str
-
-    def said(self, name: str, default: Any) -> From:
-        own, above, _ = _levels(self.settings.spec, self.switch, self.port)
-        if getattr(own, name) is not None:
-            return self._here(name, getattr(own, name))
-        if getattr(above, name) is not None:
-            return self._above(name, getattr(above, name))
-        return From(default, _DEFAULT, name)
-
-    def mode(self) -> From:
-        """Access or trunk: as said, or as what else is said at the same level needs."""
-        own, above, _ = _levels(self.settings.spec, self.switch, self.port)
-        for level, say in ((own, self._here), (above, self._above)):
-            if level.mode is not None:
-                return say("mode", level.mode)
-            if level.vlan is not None:
-                return evolve(say("vlan", level.vlan), value=PortMode.ACCESS)
-            if level.native_vlan is not None or level.allowed_vlans is not None:
-                name = "allowed_vlans" if level.native_vlan is None else "native_vlan"
-                return evolve(say(name, None), value=PortMode.TRUNK)
-        return From(PortMode.TRUNK, _DEFAULT, "mode")
-
-    def _here(self, name: str, value: Any) -> From:
-        path = ("fabric", "switches", self.switch, "ports", self.port, name)
-        return self.settings.said(value, f"port {self.switch}.{self.port}", path)
-
-    def _above(self, name: str, value: Any) -> From:
-        return self.settings.said(value, self.switch, ("fabric", "switches", self.switch, "defaults", name))

@@ -13,10 +13,11 @@ from attrs import define, evolve, field, frozen
 
 from iochain.chain import Chain, Element, From, Group, Port, PortKind
 from iochain.frame import Mac, Table
+from iochain.topology.cabling import with_links
 from iochain.topology.chains import HostTables, client_chains, probes, team_chain, uplink_chains
 from iochain.topology.effective import Policy, Settings
 from iochain.topology.expansion import expanded, uplinks
-from iochain.topology.fabric import Cable, Fabric, wire_fabric, with_links
+from iochain.topology.fabric import Cable, Fabric, wire_fabric
 from iochain.topology.mistakes import Place, guess
 from iochain.topology.spec import Answer, LabSpec, LinkState, Vm, Vmkernel, Vnic
 from iochain.vswitch.forwarding import ByVlan, Forwarding, Refused
@@ -99,6 +100,10 @@ class Wiring:
         """What it takes to plug ports into a virtual switch while it runs."""
         switch: SwitchWiring = self.graph.nodes[node]["wiring"]
         return switch
+
+    def switch_of(self, team: Team) -> "SwitchWiring":
+        """The same, of a team's switch."""
+        return self.switch(node_name(self.spec, team.host, team.switch))
 
     def forwarding(self, switch: str) -> Forwarding:
         """The forwarding tables of a switch."""
