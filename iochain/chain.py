@@ -218,7 +218,7 @@ class Passed:
 class Bank(Protocol):
     """The state of all like batch stages of a lab, in arrays by lane (one lane a port).
 
-    A bank may have a method ``concerns(batch) -> bool``: whether any of these rows, at whatever port, might come out
+    A bank may have a function ``concerns(rows) -> bool``: whether any of these rows, at whatever port, might come out
     other than it went in. If it says no, and holds nothing, the rows are led past it.
     """
 

@@ -47,7 +47,7 @@ class Depot:
     def passes(self, batch: Batch) -> bool:
         """Whether the bank says that it has nothing to do for any of these rows, and holds none."""
         concerns = getattr(self.bank, "concerns", None)
-        return concerns is not None and self.bank.held == 0 and not concerns(batch)
+        return concerns is not None and self.bank.held == 0 and not concerns(batch.rows)
 
     def dropped(self, lane: int, drop: Drop) -> Dropped:
         """A drop of this bank at one of its ports."""
