@@ -2,10 +2,10 @@
 
 Which frames are put together is written down for one kind only, vmklinux (inet_lro.c of ESXi 6.7); of the others the
 emulator chooses the same with what the settings say. Nothing is held longer than a poll: that begins with the first
-frame that comes when none is open, and ends some time later or with so many frames, as netpoll and the NIC's interrupt
-moderation have it. A session that a frame ends, and that frame, leave 1 ns after it, so that nothing depends on where
-windows end. The "short-lived" variant of Net.VmxnetSwLROSL is not published, and not modelled; nor are queues, so the
-sessions are those of a port.
+TCP data that comes when none is open, and ends some time later or with so many frames of TCP data, as netpoll and the
+NIC's interrupt moderation have it. A session that a frame ends, and that frame, leave 1 ns after it, so that nothing
+depends on where windows end. The "short-lived" variant of Net.VmxnetSwLROSL is not published, and not modelled; nor
+are queues, so the sessions are those of a port.
 """
 
 from collections.abc import Sequence
@@ -49,6 +49,7 @@ class Aggregated(IntEnum):
     LARGE = 2  # made
     UNSERVED = 3  # candidates that found no session free
     PAUSED = 4  # candidates that passed as the adaptive decision was against it
+    WRONG = 5  # candidates with a wrong checksum (rx_csum_offload_errors)
 
 
 @frozen
@@ -58,7 +59,9 @@ class Aggregation:
     A large packet is done when it has ``max_frames``, or more than ``max_bytes`` less the MTU. ``other_options``: TCP
     options other than a timestamp are no hindrance where they are equal; ``flush_on_psh``: a PSH ends a packet and is
     in it, else it is lost if a later segment had it; ``same_macs``: both addresses must be the first segment's, which
-    vmklinux does not ask; ``sums``: the large packet's TCP checksum is made right (Net.NetEnableSwCsumForLro).
+    vmklinux does not ask; ``sums``: the large packet's TCP checksum is made right (Net.NetEnableSwCsumForLro). Only
+    segments whose checksum was verified are put together; with ``verify`` those from uplinks are looked at here, as
+    the NIC does, if they are candidates otherwise.
     """
 
     mtu: int = 1500
@@ -72,6 +75,7 @@ class Aggregation:
     flush_on_psh: bool = True
     same_macs: bool = True
     sums: bool = True
+    verify: bool = False
     adaptive: Adaptive | None = None
 
     @classmethod
@@ -122,6 +126,7 @@ class Aggregation:
             s.FLUSH_ON_PSH: self.flush_on_psh,
             s.SAME_MACS: self.same_macs,
             s.SUMS: self.sums,
+            s.VERIFY: self.verify,
         }
         return sum(bit for bit, is_set in bits.items() if is_set)
 
@@ -169,6 +174,11 @@ class Aggregators:
             np.zeros(slots, ROW),
             np.zeros(len(stages) + 1, np.int64),
         )
+
+    @staticmethod
+    def concerns(rows: npt.NDArray[np.void]) -> bool:
+        """Whether any row may be put together with others: received TCP data."""
+        return bool(s.concern(rows))
 
     @property
     def held(self) -> int:

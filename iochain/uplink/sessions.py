@@ -23,10 +23,12 @@ from iochain.kernels.raw import (
     load_u8,
     store_be16,
     store_be32,
+    store_le16,
     store_le64,
     store_u8,
 )
-from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, MAX_TIME_NS, NO_TAG, ROW, ROWS
+from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, FROM_UPLINK, MAX_TIME_NS, NO_TAG, ROW, ROWS
+from iochain.uplink.checksum import Checksum, folded, pseudo, store_sum, swapped, total
 
 # Columns of a lane: its settings,
 MTU, MAX_BYTES, MAX_FRAMES, SLOTS, RULES, POLL_NS, POLL_FRAMES, THRESHOLD, NUMERATOR, DENOMINATOR, BACKOFF = range(11)
@@ -34,10 +36,10 @@ MTU, MAX_BYTES, MAX_FRAMES, SLOTS, RULES, POLL_NS, POLL_FRAMES, THRESHOLD, NUMER
 DEADLINE, POLLED, OPEN, LISTED, NOT_BEFORE = range(11, 16)
 # the adaptive decision (candidates, what became of them, candidates to wait for); and from COUNTED on the counters.
 TAKEN, GIVEN, WAIT, COUNTED = range(16, 20)
-FRAMES, BYTES, LARGE, UNSERVED, PAUSED = range(COUNTED, COUNTED + 5)
-LANE_COLUMNS: Final = COUNTED + 5
+FRAMES, BYTES, LARGE, UNSERVED, PAUSED, WRONG = range(COUNTED, COUNTED + 6)
+LANE_COLUMNS: Final = COUNTED + 6
 
-IPV6, OTHER_OPTIONS, FLUSH_ON_PSH, SAME_MACS, SUMS = 1, 2, 4, 8, 16
+IPV6, OTHER_OPTIONS, FLUSH_ON_PSH, SAME_MACS, SUMS, VERIFY = 1, 2, 4, 8, 16, 32
 """Bits of RULES."""
 
 # Columns of a session; one of no frames is free. LENGTH counts from the IP header, PAYLOAD_AT from the first address.
@@ -50,13 +52,15 @@ SESSION_COLUMNS: Final = 24
 PIECE_AT, PIECE_BYTES, PIECE_NEXT, PIECE_FRAME = range(4)
 PIECE_COLUMNS: Final = 4
 
-# Where rows go, where the next row and the next session that was made go, and the number of the next piece.
-OUT, NEXT_OUT, NEXT_MADE, NEXT_PIECE = range(4)
-WORK_COLUMNS: Final = 4
+# Where rows go, where the next row and the next session that was made go, the number of the next piece, and what is
+# known of the checksum of the frame in hand.
+OUT, NEXT_OUT, NEXT_MADE, NEXT_PIECE, STATE = range(5)
+WORK_COLUMNS: Final = 5
 
-VERIFIED: Final = 2
+_AS_IT_IS: Final = int(Checksum.AS_IT_IS)
+_VERIFIED: Final = int(Checksum.VERIFIED)
 _ROW_BYTES: Final = ROW.itemsize
-_TIME_AT: Final = int(ROW.fields["time_ns"][1]) if ROW.fields else 0
+_TIME_AT, _CHECKSUM_AT = (int(ROW.fields[name][1]) for name in ("time_ns", "checksum"))  # type: ignore[index]
 _IPV4, _IPV6_TYPE, _TCP = 0x0800, 0x86DD, 6
 _IPV4_BYTES, _IPV6_BYTES, _TCP_BYTES = 20, 40, 20
 _ACK_FLAG, _PSH_FLAG, _OTHER_FLAGS = 0x10, 0x08, 0xE7  # CWR, ECE, URG, RST, SYN, FIN
@@ -65,7 +69,6 @@ _CONGESTION = 3
 _NOP_NOP_STAMP = 0x0101080A
 _STAMP_KIND, _STAMP_BYTES = 8, 10
 _LOW = 0xFFFFFFFF
-_LONGEST: Final = 65535
 
 _STATE = types.Array(types.int64, 2, "C")
 _LANES = types.Array(types.int32, 1, "C")
@@ -89,13 +92,15 @@ def _later(time_ns: int, ns: int) -> int:
 
 @part
 def _is_over(lane: int, time_ns: int) -> bool:
-    """Whether a frame that comes at this time begins a poll of its own."""
-    return bool(load_le64(lane + 8 * POLLED) == 0 or time_ns >= load_le64(lane + 8 * DEADLINE))
+    """Whether the poll, if there is one, ended before a frame that comes at this time."""
+    return bool(time_ns >= load_le64(lane + 8 * DEADLINE))
 
 
 @part
 def _begin_poll(lane: int, time_ns: int) -> None:
-    """Begin a poll; between two polls it is decided whether to go on putting frames together."""
+    """Begin a poll if none is open; between two polls it is decided whether to go on putting frames together."""
+    if load_le64(lane + 8 * POLLED) != 0 and not _is_over(lane, time_ns):
+        return
     store_le64(lane + 8 * DEADLINE, _later(time_ns, load_le64(lane + 8 * POLL_NS)))
     store_le64(lane + 8 * POLLED, 0)
     threshold, taken = load_le64(lane + 8 * THRESHOLD), load_le64(lane + 8 * TAKEN)
@@ -137,12 +142,20 @@ def _is_tcp(row: Any) -> bool:
 
 
 @part
-def _may_open(row: Any) -> bool:
-    """Whether a frame may be a candidate, in a few bytes: no candidate is refused here."""
-    if row.checksum != VERIFIED or row.mss != 0 or row.pad != 0 or not _is_tcp(row):
+def _is_trusted(row: Any, rules: int) -> bool:
+    """Whether a frame's checksum is known to be right, or the lane's NIC looks at it first."""
+    if row.checksum == _VERIFIED:
+        return True
+    return bool(rules & VERIFY and row.checksum == _AS_IT_IS and row.flags & FROM_UPLINK)
+
+
+@part
+def _may_open(row: Any, rules: int) -> bool:
+    """Whether a frame may be a candidate, from a few bytes: no candidate is refused here."""
+    if row.mss != 0 or row.pad != 0 or not _is_trusted(row, rules) or not _is_tcp(row):
         return False
     network = row.address + row.skip - ADDRESS_BYTES + ETHERNET_BYTES
-    if load_u8(network) >> 4 == 4:
+    if load_be16(network - 2) == _IPV4:
         return bool(load_be16(network + 2) > _IPV4_BYTES + _TCP_BYTES)
     return bool(load_be16(network + 4) > _TCP_BYTES)
 
@@ -156,7 +169,7 @@ def _word(words: int, word: int) -> int:
 def _is_candidate(row: Any, words: int, rules: int) -> bool:
     """Whether a parsed TCP frame passes all tests that do not ask for its session, but those of its options."""
     present = _word(words, w.PRESENT)
-    if row.checksum != VERIFIED or row.mss != 0 or row.pad != 0 or not present >> w.PAYLOAD_OFFSET & 1:
+    if row.mss != 0 or row.pad != 0 or not _is_trusted(row, rules) or not present >> w.PAYLOAD_OFFSET & 1:
         return False
     flags = _word(words, w.TCP_FLAGS)
     if flags & _ACK_FLAG == 0 or flags & _OTHER_FLAGS != 0 or _word(words, w.NETWORK_OFFSET) != ETHERNET_BYTES:
@@ -208,7 +221,7 @@ def _flow(row: Any, words: int) -> int:
     ports = _word(words, w.SOURCE_PORT) << 16 | _word(words, w.DESTINATION_PORT)
     tag = row.tag if row.tag != NO_TAG else 1 << 16
     version = _word(words, w.PRESENT) >> w.IPV4_SOURCE & 1
-    return ports << 18 | tag << 1 | version  # type: ignore[no-any-return]
+    return ports << 18 | tag << 1 | version
 
 
 @part
@@ -294,38 +307,33 @@ def _follows(row: Any, words: int, stamp_at: int, session: int, lane: int) -> bo
 
 
 @part
-def _folded(total: int) -> int:
-    """A sum of 16-bit words in ones' complement (RFC 1071)."""
-    total = (total & _LOW) + (total >> 32 & _LOW)
-    total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    return (total & 0xFFFF) + (total >> 16)
+def _sum_of_headers(frame: int, is_ipv4: bool, header: int, size: int) -> int:
+    """Sum of the pseudo-header and the ``header`` bytes of TCP's of a segment of ``size`` bytes; not folded."""
+    last = ETHERNET_BYTES + (16 if is_ipv4 else 24)
+    transport = ETHERNET_BYTES + (_IPV4_BYTES if is_ipv4 else _IPV6_BYTES)
+    is_6 = 0 if is_ipv4 else 1
+    return pseudo(frame, ETHERNET_BYTES, is_6, last, _TCP, size) + total(frame + transport, header)
 
 
 @part
-def _sum_of_headers(network: int, is_ipv4: bool, transport: int, header: int, size: int) -> int:
-    """Sum of the pseudo-header and the TCP header of a segment of ``size`` bytes."""
-    total = _TCP + size
-    first, last = (network + 12, network + 20) if is_ipv4 else (network + 8, network + 40)
-    while first < last:
-        total += load_be32(first)
-        first += 4
-    first, last = transport, transport + header
-    while first < last:
-        total += load_be32(first)
-        first += 4
-    return _folded(total)
+def _sum_of_segment(row: Any, words: int, whole: bool) -> int:
+    """Sum of a segment with its pseudo-header: of all, or of headers only."""
+    is_ipv4 = _word(words, w.PRESENT) >> w.IPV4_SOURCE & 1 == 1
+    size = row.wire_length - _word(words, w.TRANSPORT_OFFSET)
+    summed = size if whole else _word(words, w.TCP_HEADER_LENGTH)
+    return _sum_of_headers(row.address + row.skip - ADDRESS_BYTES, is_ipv4, summed, size)
+
+
+@part
+def _is_right(row: Any, words: int) -> bool:
+    """Whether a segment's checksum is right; what the snap length cut is taken to be."""
+    return bool(row.length < row.wire_length or folded(_sum_of_segment(row, words, True)) == 0xFFFF)
 
 
 @part
 def _sum_of_payload(row: Any, words: int) -> int:
     """Sum of a segment's payload, told from its checksum, which is right, without looking at the payload."""
-    start = row.address + row.skip - ADDRESS_BYTES
-    transport = _word(words, w.TRANSPORT_OFFSET)
-    is_ipv4 = _word(words, w.PRESENT) >> w.IPV4_SOURCE & 1 == 1
-    header = _word(words, w.TCP_HEADER_LENGTH)
-    size = row.wire_length - transport
-    return 0xFFFF - _sum_of_headers(start + ETHERNET_BYTES, is_ipv4, start + transport, header, size)
+    return 0xFFFF - folded(_sum_of_segment(row, words, False))
 
 
 # -- sessions
@@ -363,7 +371,7 @@ def _grow(row: Any, words: int, stamp_at: int, session: int, rules: int) -> None
         added = _sum_of_payload(row, words)
         so_far = load_le64(session + 8 * LENGTH) + ETHERNET_BYTES - load_le64(session + 8 * PAYLOAD_AT)
         if so_far & 1:
-            added = (added & 0xFF) << 8 | added >> 8
+            added = swapped(added)
         _add(session + 8 * SUM, added)
     _add(session + 8 * COUNT, 1)
     _add(session + 8 * LENGTH, payload)
@@ -440,15 +448,22 @@ def _close_all(sessions: int, heads: int, time_ns: int, lane: int, work: int) ->
 
 
 @part
-def _candidate(row: Any, words: int, lane: int) -> int:
+def _candidate(row: Any, words: int, lane: int, work: int) -> int:
     """Where a candidate has its timestamp (0: it has none); -1: it is no candidate, or aggregation pauses."""
     rules = load_le64(lane + 8 * RULES)
     stamp_at = _stamp_at(row, words, rules) if _is_candidate(row, words, rules) else -1
-    if stamp_at >= 0 and load_le64(lane + 8 * WAIT) > 0:
+    if stamp_at < 0:
+        return -1
+    if load_le64(lane + 8 * WAIT) > 0:
         _add(lane + 8 * WAIT, -1)
         _add(lane + 8 * PAUSED, 1)
         return -1
-    _add(lane + 8 * TAKEN, stamp_at >= 0)
+    if row.checksum != _VERIFIED:
+        if not _is_right(row, words):
+            _add(lane + 8 * WRONG, 1)
+            return -1
+        store_le64(work + 8 * STATE, _VERIFIED)
+    _add(lane + 8 * TAKEN, 1)
     return stamp_at
 
 
@@ -467,7 +482,7 @@ def _append(row: Any, words: int, stamp_at: int, session: int, lane: int, pieces
 @part
 def _take(row: Any, row_at: int, words: int, lane: int, sessions: int, heads: int, pieces: int, work: int) -> bool:
     """Have a parsed TCP frame open a session, go on with one or end one; whether it is held."""
-    stamp_at = _candidate(row, words, lane)
+    stamp_at = _candidate(row, words, lane, work)
     slots = load_le64(lane + 8 * SLOTS)
     slot = _find(row, words, sessions, slots)
     if slot >= 0:
@@ -488,6 +503,7 @@ def _take(row: Any, row_at: int, words: int, lane: int, sessions: int, heads: in
         return False
     session = sessions + slot * 8 * SESSION_COLUMNS
     copy(heads + slot * _ROW_BYTES, row_at, _ROW_BYTES)
+    store_u8(heads + slot * _ROW_BYTES + _CHECKSUM_AT, _VERIFIED)
     _open(row, words, stamp_at, session, rules)
     _add_piece(row, words, session, pieces, work)
     _grow(row, words, stamp_at, session, rules)
@@ -498,21 +514,27 @@ def _take(row: Any, row_at: int, words: int, lane: int, sessions: int, heads: in
 # -- kernels
 
 
+@compiled(types.boolean(ROWS))
+def concern(rows: Any) -> bool:
+    """Whether a row may be a candidate anywhere."""
+    for i in range(len(rows)):  # noqa: SIM110  (kernels have no generators)
+        if _may_open(rows[i], VERIFY):
+            return True
+    return False
+
+
 @compiled(types.int64(ROWS, _LANES, _STATE))
 def pass_by(rows: Any, lanes: Any, state: Any) -> int:
-    """How many rows stand before the first that may be a candidate, where no session is open; counts them in polls.
+    """How many rows stand before the first that may be a candidate, or that waits for others; no session is open.
 
     A kernel of its own: what has no TCP data needs neither the parser nor a copy of its rows.
     """
-    start, lane_bytes = _start(state), 8 * LANE_COLUMNS
+    start = _start(state)
     for i in range(len(rows)):
         row = rows[i]
-        lane = start + lane_bytes * int(lanes[i])
-        if _may_open(row) or row.time_ns < load_le64(lane + 8 * NOT_BEFORE):
+        lane = start + 8 * LANE_COLUMNS * int(lanes[i])
+        if _may_open(row, load_le64(lane + 8 * RULES)) or row.time_ns < load_le64(lane + 8 * NOT_BEFORE):
             return i
-        if _is_over(lane, row.time_ns):
-            _begin_poll(lane, row.time_ns)
-        _count(lane)
     return len(rows)
 
 
@@ -557,14 +579,18 @@ def put_together(
         my_heads = head_start + number * slots * _ROW_BYTES
         if _is_over(lane, row.time_ns):
             _close_all(mine, my_heads, load_le64(lane + 8 * DEADLINE), lane, work)
+        store_le64(work + 8 * STATE, row.checksum)
+        may_open = _may_open(row, load_le64(lane + 8 * RULES))
+        if may_open:
             _begin_poll(lane, row.time_ns)
         held = False
-        if (load_le64(lane + 8 * OPEN) > 0 and _is_tcp(row)) or _may_open(row):
+        if may_open or (load_le64(lane + 8 * OPEN) > 0 and _is_tcp(row)):
             parse_row(row, words, TRANSPORT)
             held = _take(row, row_start + i * _ROW_BYTES, words, lane, mine, my_heads, piece_start, work)
         if not held:
             _emit(row_start + i * _ROW_BYTES, row.time_ns, lane, work)
-        if _count(lane):
+            store_u8(load_le64(work + 8 * NEXT_OUT) - _ROW_BYTES + _CHECKSUM_AT, load_le64(work + 8 * STATE))
+        if may_open and _count(lane):
             _close_all(mine, my_heads, _later(row.time_ns, 1), lane, work)
         if load_le64(lane + 8 * OPEN) > 0 and load_le64(lane + 8 * LISTED) == 0:
             store_le64(lane + 8 * LISTED, 1)
@@ -642,10 +668,7 @@ def _write_headers(frame: int, session: int) -> None:
     if is_ipv4:
         store_be16(network + 2, length)
         store_be16(network + 10, 0)
-        total = 0
-        for at in range(0, _IPV4_BYTES, 4):
-            total += load_be32(network + at)
-        store_be16(network + 10, 0xFFFF - _folded(total))
+        store_le16(network + 10, 0xFFFF - folded(total(network, _IPV4_BYTES)))
     else:
         store_be16(network + 4, length - _IPV6_BYTES)
     store_be32(transport + 8, load_le64(session + 8 * ACK))
@@ -656,7 +679,6 @@ def _write_headers(frame: int, session: int) -> None:
     payload_sum = load_le64(session + 8 * SUM)
     if payload_sum >= 0:
         header = frame + load_le64(session + 8 * PAYLOAD_AT) - transport
-        size = network + length - transport
         store_be16(transport + 16, 0)
-        total = _folded(_sum_of_headers(network, is_ipv4, transport, header, size) + payload_sum)
-        store_be16(transport + 16, 0xFFFF - (total if total != 0 else 0xFFFF))
+        headers_sum = _sum_of_headers(frame, is_ipv4, header, network + length - transport)
+        store_sum(transport + 16, headers_sum + payload_sum, 0)
