@@ -67,7 +67,7 @@ class HostTables:
     """The tables of a host that several of its stages consult."""
 
     host: str
-    physical: Mapping[str, Nic]  # its physical NICs by name, as the lab says
+    physical: dict[str, Nic]  # its physical NICs by name
     uplinks: Table[int, str]  # name of the uplink by port number; empty: no uplink
     up: Table[int, bool]  # whether it has a link, by port number
     in_use: Table[str, tuple[str, ...]]  # uplinks in use, by team
@@ -77,7 +77,7 @@ class HostTables:
     owners: ByVlan  # port groups by (VLAN, MAC)
 
     @classmethod
-    def of(cls, host: str, physical: Mapping[str, Nic]) -> "HostTables":
+    def of(cls, host: str, physical: dict[str, Nic]) -> "HostTables":
         """Tables without ports."""
         return cls(
             host,
