@@ -5,8 +5,16 @@ from typing import Final
 
 from iochain.topology.advanced import ADVANCED, unknown
 from iochain.topology.expansion import each_vm, uplinks
+from iochain.topology.fabric_checks import (
+    alike_channels,
+    fitting_mtus,
+    matched_speeds,
+    no_loops,
+    sound_cables,
+    sound_switches,
+)
 from iochain.topology.mistakes import Finding, KeyPath, guess
-from iochain.topology.names import PortName, port_names
+from iochain.topology.names import PortKind, PortName, port_names
 from iochain.topology.spec import (
     FailureDetection,
     Host,
@@ -231,6 +239,12 @@ RULES: Final[tuple[Callable[[LabSpec], Iterator[Finding]], ...]] = (
     unique_addresses,
     unique_names,
     real_entries,
+    sound_switches,
+    sound_cables,
+    matched_speeds,
+    alike_channels,
+    no_loops,
+    fitting_mtus,
 )
 
 
@@ -353,10 +367,14 @@ def _is_group(mac: MacAddress) -> bool:
 
 
 def _described(port: PortName) -> str:
+    if port.kind is PortKind.PHYSICAL:
+        return str(port.kind.value)
     return f"{port.kind.value} of {port.vm if port.vm is not None else port.host}"
 
 
 def _path(spec: LabSpec, port: PortName) -> KeyPath:
     if port.vm is not None:
         return ("vms", _written_names(spec)[port.vm])
+    if port.kind is PortKind.PHYSICAL:
+        return ("fabric", "switches", port.switch)
     return ("hosts", port.host)
