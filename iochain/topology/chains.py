@@ -14,6 +14,7 @@ from iochain.frame import ALL_VLANS, Table
 from iochain.portgroup.receive import ReceiveFilter
 from iochain.portgroup.security import Disconnected, ForgedTransmits, GuestBpdu, PromiscuousScope
 from iochain.portgroup.vlan import AccessVlan, GuestVlan, NoVlan, VlanMember
+from iochain.topology import offloads
 from iochain.topology.effective import Policy, Settings
 from iochain.topology.spec import (
     Answer,
@@ -25,6 +26,7 @@ from iochain.topology.spec import (
     LinkState,
     LoadBalancing,
     Nic,
+    OffloadProfile,
     PortHash,
     Vmkernel,
     Vnic,
@@ -58,6 +60,9 @@ FWD_CHECK: Final = "Net.ReversePathFwdCheck"
 FWD_CHECK_PROMISC: Final = "Net.ReversePathFwdCheckPromisc"
 MIN_ETHER_LEN: Final = "Net.MinEtherLen"
 TX_QUEUE: Final = "Net.MaxNetifTxQueueLen"
+LONGER_ALLOWED: Final = "Net.Vmxnet3NonTsoPacketGtMtuAllowed"
+FIRST_CHECKED_MTU: Final = 6.7
+"""From 6.7 U2 on a vNIC does not take what is longer than its MTU (cisco.com, document 217375)."""
 SHAPER_QUEUE_MIN: Final = "Net.NetShaperQueueSizeMin"
 SHAPER_QUEUE_MAX: Final = "Net.NetShaperQueueSizeMax"
 
@@ -173,7 +178,7 @@ class _Client:
         elements = []
         if self.off is not None:
             elements.append(Element("port", Disconnected(), because=self.off))
-        elements.append(Element("mtu", Mtu(policy.mtu.value), {"mtu": policy.mtu}, policy.mtu))
+        elements.append(_mtu(policy.mtu, self.settings))
         bpdu = self.settings.advanced(host, BPDU)
         if bpdu.value:
             elements.append(Element("bpdu filter", GuestBpdu(), because=bpdu))
@@ -187,7 +192,7 @@ class _Client:
         return elements
 
     def output(self, own: Table[int, bool], teaming: Teaming) -> list[Element]:
-        """To the guest: reverse path, VLAN, receive filter."""
+        """To the guest: reverse path, VLAN, receive filter, MTU; then large packets and checksums."""
         policy, host = self.team.policy, self.port.host
         elements = []
         if not self.port.promiscuous or self.settings.advanced(host, FWD_CHECK_PROMISC).value == 1:
@@ -201,7 +206,22 @@ class _Client:
             elements.append(Element("vlan", stage, {"vlan": policy.vlan}, policy.vlan))
         if not self.port.promiscuous:
             elements.append(self._receive_filter())
-        return elements
+        return [*elements, *self._received_mtu(), *offloads.delivery(self.settings, self.port, self.adapter, self._mtu)]
+
+    @property
+    def _mtu(self) -> From:
+        """The MTU of the client: what the lab says of its vNIC, else its switch's."""
+        own = getattr(self.adapter, "mtu", None)
+        return self.team.policy.mtu if own is None else From(own, f"the guest of {self.port.name}", "mtu")
+
+    def _received_mtu(self) -> list[Element]:
+        """A vNIC refuses what is longer than its own MTU, where that is said, from 6.7 U2 on."""
+        allowed = self.settings.advanced(self.port.host, LONGER_ALLOWED)
+        version = float(self.settings.version(self.port.host))
+        is_said = getattr(self.adapter, "mtu", None) is not None
+        return (
+            [_mtu(self._mtu, self.settings)] if is_said and version >= FIRST_CHECKED_MTU and allowed.value != 1 else []
+        )
 
     def _receive_filter(self) -> Element:
         """Refuses other ports' frames for want of promiscuous mode, and groups that the guest did not ask for."""
@@ -238,26 +258,46 @@ class _Client:
 def uplink_chains(
     port: Port, nic: Nic, wiring: "Wiring", tables: HostTables, switch: str, probing: From | None = None
 ) -> tuple[Chain, Chain]:
-    """Input and output chain of an uplink's port: link, tag and MTU, and outwards the wire.
+    """Input and output chain of an uplink's port: link, tag and MTU, offloads, and outwards the wire.
 
+    Segmentation stands behind the MTU, which large packets pass, and sees to it that segments fit: so all header stages
+    of a frame stand together, and are one decision. LRO stands at the NIC, before them.
     Where a team of its switch sends beacons (``probing`` is the setting) it takes those of its own host in.
     """
     settings, host = wiring.settings, port.host
     path = ("hosts", host, "vswitches", switch)
     mtu = settings.said(wiring.spec.hosts[host].vswitches[switch].mtu, switch, (*path, "mtu"))
-    link = settings.said(nic.link, f"NIC {port.name}", ("hosts", host, "nics", port.name.rpartition(".")[2], "link"))
+    name = port.name.rpartition(".")[2]
+    link = settings.said(nic.link, f"NIC {port.name}", ("hosts", host, "nics", name, "link"))
     smallest = settings.advanced(host, MIN_ETHER_LEN).value
     queue = settings.advanced(host, TX_QUEUE)
     wire = Wire(nic.speed, queue.value, smallest, mtu.value)
-    checked = Element("mtu", Mtu(mtu.value), {"mtu": mtu}, mtu)
+    checked = _mtu(mtu, settings)
     linked = Element("link", Link(tables.up), because=link)
-    received = [linked, Element("vlan", ReceivedTag()), checked]
+    received = [
+        *offloads.uplink_input(settings, host, name, nic, mtu.value),
+        linked,
+        Element("vlan", ReceivedTag()),
+        checked,
+    ]
     if probing is not None:
         received.append(Element("beacon", TakeBeacons(tables.nics), because=probing))
     return (
         Chain(f"input of {port.name}", received),
         Chain(
             f"output of {port.name}",
-            [linked, Element("vlan", SentTag()), checked, Element("wire", wire, because=queue)],
+            [
+                linked,
+                Element("vlan", SentTag()),
+                checked,
+                *offloads.uplink_output(settings, host, name, nic, mtu),
+                Element("wire", wire, because=queue),
+            ],
         ),
     )
+
+
+def _mtu(mtu: From, settings: Settings) -> Element:
+    """What is longer than the MTU and no large packet is refused."""
+    nobody_knows = settings.option("offloads").value is OffloadProfile.NONE
+    return Element("mtu", Mtu(mtu.value, nobody_knows), {"mtu": mtu}, mtu)

@@ -60,13 +60,17 @@ def _kept(frame: Frame) -> Frame:
 class Mtu:
     """Refuses what is longer than the MTU, layer 2 header and tags not counted (KB 419088; linux_net.c).
 
-    A TCP frame beyond it is a super-frame, to be segmented by whom it concerns, and passes.
+    A large packet, known by its segment size, passes: it is segmented behind, where its segments must fit. Where there
+    are no offloads nobody knows large packets: all TCP passes (``tcp_passes``).
     """
 
     mtu: int
+    tcp_passes: bool = False
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
-        if not frame.derive(_longer_than(self.mtu)) or frame.transport == TCP:
+        if not frame.derive(_longer_than(self.mtu)) or frame.mss is not None:
+            return frame
+        if self.tcp_passes and frame.transport == TCP:
             return frame
         return Drop(Reason.MTU_EXCEEDED, f"more than {self.mtu} bytes")
 
