@@ -33,7 +33,7 @@ from iochain.kernels.raw import (
 )
 from iochain.kernels.rows import ADDRESS_BYTES, ROW, ROWS
 from iochain.uplink import headers as h
-from iochain.uplink.checksum import folded, inner_pseudo, outer_pseudo, store_sum, total
+from iochain.uplink.checksum import asks, folded, inner_pseudo, outer_pseudo, store_sum, total
 from iochain.uplink.headers import ALL_KINDS, By, Kind, bits_of, find_all, get, put
 
 
@@ -135,6 +135,11 @@ class Segmenters:
         ]
         return cls(np.array(settings, np.int64), np.zeros((len(stages), len(Segmented)), np.int64))
 
+    @staticmethod
+    def concerns(rows: Any) -> bool:
+        """Whether any row may be one for this bank."""
+        return asks(rows)
+
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Segment large packets; nothing waits here."""
         index = _large(batch.rows)
@@ -159,6 +164,11 @@ class Splitters:
         """Nothing counted."""
         settings = [(stage.mode.value, stage.size, stage.bound, -1, 0) for stage in stages]
         return cls(np.array(settings, np.int64), np.zeros((len(stages), len(Segmented)), np.int64))
+
+    @staticmethod
+    def concerns(rows: Any) -> bool:
+        """Whether any row may be one for this bank."""
+        return asks(rows)
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Cut large packets; nothing waits here."""
