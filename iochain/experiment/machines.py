@@ -4,7 +4,7 @@ A vNIC that connects gets the next port id of its switch, so its uplink may be a
 VM that was powered off and on is a new port). A move to another host is the switch-over at one instant.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from attrs import define, evolve, field
@@ -76,6 +76,8 @@ class Machines:
         number = Mac(mac)
         if number.is_group or not number:
             raise ValueError(f"{mac} is no address of an adapter (first byte even, not all zero)")
+        if number == Mac(vm.vnics[only].effective_mac or vm.vnics[only].mac or 0):
+            return
         vnics = {**vm.vnics, only: evolve(vm.vnics[only], effective_mac=MacAddress(str(number)))}
         self._become(vm_name, evolve(vm, vnics=vnics), same=True, notify_same=True)
 
@@ -169,8 +171,3 @@ def _put_in(chain: Chain, own: "list[tuple[str | None, Element]]") -> None:
         at = 0 if before is None else chain.names.index(before) + 1
         chain.elements.insert(at, element)
         chain.version += 1
-
-
-def each_port(vm_name: str, vm: Vm) -> Iterator[str]:
-    """The ports of a VM."""
-    return (vnic_port(vm_name, vm, vnic) for vnic in vm.vnics)
