@@ -12,6 +12,7 @@ from iochain.batch import EMPTY, Batch, Instant, Waiting, joined
 from iochain.chain import Drop, Port, Reason
 from iochain.engine.path import Dropped
 from iochain.kernels.compiled import compiled
+from iochain.kernels.order import sorted_rows
 from iochain.kernels.rows import FROM_UPLINK, NOWHERE, ROWS
 from iochain.kernels.select import split_by_port
 
@@ -107,7 +108,7 @@ class Cables:
 
     def dropped(self, sender: Port, receiver: Port, name: str) -> Dropped:
         """What it is called that a frame was lost on a cable."""
-        return Dropped(f"{sender.name} → {receiver.name}", sender.number, False, name, Drop(Reason.CABLE), None)
+        return Dropped(f"{sender.name} → {receiver.name}", sender.number, False, name, Drop(Reason.CABLE_CUT), None)
 
     def _put(self, batch: Batch, input_levels: npt.NDArray[np.int32]) -> None:
         """Rows that stand at the ports that they are on their way to, each by its level."""
@@ -115,8 +116,10 @@ class Cables:
             if not len(batch):
                 return
             here, batch = _split(batch, input_levels == level)
-            if len(here):
+            if len(waiting):
                 waiting.release(here, Instant(0))
+            elif len(here):
+                waiting.batch = Batch(sorted_rows(here.rows), here.pins)
 
 
 _PORTS = types.Array(types.int32, 1, "C")

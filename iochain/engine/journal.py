@@ -65,8 +65,11 @@ class Journal:
     def begin(self, until: Instant) -> None:
         """A window begins."""
         self.cut, self.until, self.is_open, self._fresh = None, until, True, FOREVER
-        for kept in (self.stopped, self._moments, self._reads, self._writes, self._undo):
-            kept.clear()  # type: ignore[attr-defined]
+        self.stopped.clear()
+        self._moments.clear()
+        self._reads.clear()
+        self._writes.clear()
+        self._undo.clear()
 
     def end(self) -> None:
         """The window was right: what it wrote stays."""

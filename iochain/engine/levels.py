@@ -13,7 +13,9 @@ import numpy.typing as npt
 from attrs import frozen
 
 from iochain.chain import Port, PortKind
+from iochain.fabric.ports import PortState
 from iochain.topology.mistakes import LabError, Mistake
+from iochain.topology.wiring import Wiring
 
 Ends = tuple[int, int]
 """The port numbers of the two ends of a cable."""
@@ -54,6 +56,20 @@ def levels_of(
     for some in by_switch.values():
         _without_cable(some, peers, inputs, outputs)
     return Levels(inputs, outputs, 1 + int(max(inputs.max(initial=0), outputs.max(initial=0))))
+
+
+def wired_levels(wiring: Wiring) -> Levels:
+    """The levels of a wiring as its ports are at this moment. LabError if cables form a circle that nothing blocks."""
+    fabric = wiring.fabric
+    place = {
+        port.number: (switch.name, switch.place(port)) for switch in fabric.switches.values() for port in switch.ports
+    }
+
+    def reaches(a: int, b: int) -> bool:
+        is_open = fabric.states.get(a) is fabric.states.get(b) is PortState.FORWARDING
+        return is_open and place[a] != place[b]
+
+    return levels_of(wiring.ports, [(cable.a, cable.b) for cable in fabric.cables], wiring.switch_name, reaches)
 
 
 def _feeders(

@@ -145,6 +145,12 @@ class Paths:
             self._columns = _arrays(self._lists)
         return self._columns
 
+    def refresh(self) -> None:
+        """Ask for the members of groups again, as events may have changed them."""
+        lists = self._lists
+        if any(self.members_of(*group) != lists.members[number] for group, number in lists.groups.items()):
+            self._lists, self._columns = _Lists(), None
+
     def _add(self, path: Path) -> None:
         lists, spread = self._lists, path.spread or Spread()
         group = NO_GROUP if spread.group is None else self._group(spread.switch, spread.group)
