@@ -14,7 +14,7 @@ from numba import types
 
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.parse import LINK, parse_link, parse_row
+from iochain.kernels.parse import LINK, parse_row
 from iochain.kernels.raw import load_be16, load_le64, load_mac, prefetch, store_le64, words_at, wrapped
 from iochain.kernels.rows import FROM_UPLINK, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 from iochain.portgroup.receive import hash_of_destination
@@ -119,8 +119,8 @@ def make_key(row: Any, plan: int, scratch: int, key: int, width: int) -> int:
     store_le64(key + 32, five)
     store_le64(key + 40, six)
     if width > LINK_KEY:
-        if level == LINK:
-            present = parse_link(row, scratch)
+        if level <= LINK:
+            present = parse_row(row, scratch, level)
         _fill_parsed(plan, scratch, present, key, width)
     return _hash_of(key, width)
 

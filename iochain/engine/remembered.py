@@ -22,11 +22,11 @@ from iochain.engine.segments import Junction
 from iochain.engine.walk import Listener, Walker
 from iochain.frame import Derived, Notes, Table
 from iochain.kernels import words as w
-from iochain.kernels.parse import ADDRESSES, LINK, NETWORK, TRANSPORT, parse
+from iochain.kernels.parse import ADDRESSES, LINK, NETWORK, TRANSPORT, TYPE, parse
 from iochain.kernels.rows import FROM_UPLINK
 from iochain.portgroup.receive import hash_of_destination
 from iochain.uplink.nic import payload_is_longer
-from iochain.vswitch.teaming import source_mac_hash
+from iochain.vswitch.teaming import ip_hash_full, ip_hash_last_octet, source_mac_hash
 
 _FIRST_SLOTS: Final = 1 << 10
 _FULLEST: Final = 0.7
@@ -279,7 +279,7 @@ class Memory:
             mask = np.array(bits, np.uint64).view(np.int64)
             pairs = [number for word in some for number in (word, int(mask[word]))]
             pairs += [number for pair in more for number in pair]
-            level = parse_level(set(some), int(mask[w.PRESENT]), more)
+            level = parse_level(set(some), int(mask[w.PRESENT]) & ~_LINK_PRESENCE, more)
             plan[: lookup.LEVEL + 1] = len(some), len(more), mask[w.PRESENT], level
             for word, column in lookup.LINK_COLUMNS.items():
                 plan[column] = mask[word]
@@ -371,18 +371,29 @@ class _WatchedWords(Sequence[int]):
         return len(self.words)
 
 
-_LINK_DERIVED: Final = (payload_is_longer, source_mac_hash, hash_of_destination)
-"""Derived fields that need no parsing. The others that the look-up knows need IP addresses."""
+_LEVELS: Final = {
+    payload_is_longer: TYPE,
+    ip_hash_full: ADDRESSES,
+    ip_hash_last_octet: ADDRESSES,
+    source_mac_hash: LINK,
+    hash_of_destination: LINK,
+}
+"""How far frames have to be parsed for the derived fields that the look-up knows."""
+
+
+_LINK_PRESENCE: Final = sum(1 << word for word in w.LINK_WORDS)
+"""Presence bits that the look-up knows without parsing."""
 
 
 def parse_level(words: AbstractSet[int], presence: int, derived: Sequence[tuple[int, int]]) -> int:
     """How far frames have to be parsed for these words, presence bits and derived fields."""
     needed = words | {word for word in range(w.COUNT) if presence >> word & 1}
+    levels = {_LEVELS[lookup.DERIVED_FIELDS[field]] for field, _ in derived}
     if not needed <= w.NETWORK_WORDS:
         return TRANSPORT
-    if not needed <= w.LINK_WORDS:
+    if not needed <= w.LINK_WORDS or (ADDRESSES in levels and (needed or LINK in levels)):
         return NETWORK
-    return LINK if all(lookup.DERIVED_FIELDS[field] in _LINK_DERIVED for field, _ in derived) else ADDRESSES
+    return LINK if needed else max(levels, default=LINK)
 
 
 def _room(width: int) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ from iochain.engine.counters import BROADCAST, BYTES, FRAMES, IN, MULTICAST, UNI
 from iochain.engine.lookup import derive
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.parse import LINK, parse_link, parse_row
+from iochain.kernels.parse import parse_row
 from iochain.kernels.raw import load_le64, load_mac, prefetch, store_le64, words_at, wrapped
 from iochain.kernels.rows import FROM_UPLINK, NO_TAG, ROWS, TAG_BYTES
 
@@ -84,8 +84,7 @@ def _make_key(row: Any, plan: int, scratch: int, key: int) -> int:
     more = _mask(plan, MORE)
     packed = _mask(plan, PACKED)
     if packed + more > 0:
-        level = _mask(plan, LEVEL)
-        present = parse_row(row, scratch, level) if level > LINK else parse_link(row, scratch)
+        present = parse_row(row, scratch, _mask(plan, LEVEL))
         at = plan + 8 * PAIRS
         for _ in range(packed):
             value = derive(load_le64(at), words_at(scratch, w.COUNT), load_le64(at + 8))

@@ -17,8 +17,9 @@ from iochain.kernels.raw import load_be16, load_be32, load_be64, load_mac, load_
 from iochain.kernels.rows import ADDRESS_BYTES, FROM_UPLINK, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 
 WORD_BYTES: Final = 8
-LINK, ADDRESSES, NETWORK, TRANSPORT = range(4)
-"""How far a frame is parsed: to the first EtherType; IP addresses alone; the IP header or ARP message; to its end."""
+TYPE, ADDRESSES, LINK, NETWORK, TRANSPORT = range(5)
+"""How far a frame is parsed: its EtherType and length alone; with the IP addresses; all that is known of the link, and
+no addresses; with the IP header or ARP message; to its end."""
 
 _MAX_INNER_TAGS = 2
 _MAX_EXTENSIONS = 16
@@ -257,13 +258,17 @@ def _parse_types(rest: int, end: int, words: int, level: int) -> int:
 
 
 @part
-def parse_link(row: Any, words: int) -> int:
-    """Fill the words of a row as far as the first EtherType; gives the presence bits, and puts them in."""
-    present = _put(words, w.DESTINATION, load_mac(row.address))
+def _parse_type(row: Any, words: int) -> int:
+    present = _put(words, w.ETHERTYPE, load_be16(row.address + row.skip))
+    return present | _put(words, w.WIRE_LENGTH, row.wire_length)
+
+
+@part
+def _parse_link(row: Any, words: int) -> int:
+    present = _parse_type(row, words)
+    present |= _put(words, w.DESTINATION, load_mac(row.address))
     present |= _put(words, w.SOURCE, load_mac(row.address + 6))
-    present |= _put(words, w.ETHERTYPE, load_be16(row.address + row.skip))
     present |= _put(words, w.LENGTH, row.length)
-    present |= _put(words, w.WIRE_LENGTH, row.wire_length)
     present |= _put(words, w.ORIGIN, row.order >> SERIAL_BITS)
     present |= _put(words, w.FROM_UPLINK, row.flags & FROM_UPLINK)
     if row.tag != NO_TAG:
@@ -274,7 +279,6 @@ def parse_link(row: Any, words: int) -> int:
         present |= _put(words, w.INTERFACE, row.interface)
     if row.mss != 0:
         present |= _put(words, w.MSS, row.mss)
-    store_le64(words, present)
     return present
 
 
@@ -282,12 +286,12 @@ def parse_link(row: Any, words: int) -> int:
 def parse_row(row: Any, words: int, level: int) -> int:
     """Fill the words of a row, a vector at an address, as far as a level; gives the presence bits, and puts them in.
 
-    Words that the frame has not keep what they held.
+    Words that the frame has not, or that are not of this level, keep what they held.
     """
-    present = parse_link(row, words)
-    if level > LINK:
+    present = _parse_link(row, words) if level >= LINK else _parse_type(row, words)
+    if level > LINK or level == ADDRESSES:
         present |= _parse_types(row.address + row.skip, row.length - ADDRESS_BYTES, words, level)
-        store_le64(words, present)
+    store_le64(words, present)
     return present
 
 
