@@ -62,6 +62,10 @@ class Batch:
         """The frames that a slice, a mask or an array of indices picks."""
         return Batch(self.rows[index], self.pins)
 
+    def __deepcopy__(self, memo: Any) -> "Batch":
+        """Rows of its own, on the same memory."""
+        return Batch(self.rows.copy(), self.pins)
+
     def taken(self, index: npt.NDArray[np.int64]) -> "Batch":
         """The frames at these indices, in this order; faster than picking them with brackets."""
         rows = np.empty(len(index), ROW)

@@ -65,6 +65,14 @@ class Explanation:
         outcome, detail = _dropped(dropped.drop)
         self.steps.append(Step(dropped.where, dropped.stage, outcome, detail, setting=dropped.setting))
 
+    def mark(self) -> int:
+        """How far it has come (see :class:`iochain.engine.walk.Listener`)."""
+        return len(self.steps)
+
+    def back_to(self, mark: int) -> None:
+        """Forget the steps since then: they will be taken again."""
+        del self.steps[mark:]
+
     def why_not(self, port: str) -> str:
         """Why the frame did not reach a port, in one sentence; what it says if it did."""
         own = [step for step in self.steps if step.where.endswith(f"→ {port}")]

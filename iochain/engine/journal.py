@@ -82,6 +82,11 @@ class Journal:
             table.set(key, answer)
         self.end()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether it has to be run again."""
+        return self.cut is not None
+
     def cut_at(self, at: Instant, cause: str) -> None:
         """The window may go to ``at`` at most."""
         if self.cut is None or at < self.cut.at:

@@ -196,14 +196,14 @@ class Network:
         if self.one_by_one and len(batch) > 1:
             batch = self.enter(batch) if entering else batch
             for index in range(len(batch)):
-                yield from self.windows(batch[index : index + 1], _instant_of(batch, index + 1, until))
+                yield from self.windows(batch[index : index + 1], instant_of(batch, index + 1, until))
             return
         sent, batch = self._to_switch(batch, until, entering)
         taken = self.decider.decide(batch, self.input.final)
         for first, end, piece_until in self._pieces(batch, taken, until):
             due = len(sent) if piece_until == until else int(first_from(sent.rows, *piece_until))
             copies = self._through(self._follow(batch[first:end], taken[first:end]), self.output.junctions[0])
-            delivered = self._output(_in_order([sent[:due], copies]), piece_until)
+            delivered = self._output(in_order([sent[:due], copies]), piece_until)
             sent = sent[due:]
             self.counters.delivered += len(delivered)
             self.counters.count_ports(delivered.rows, OUT)
@@ -242,7 +242,7 @@ class Network:
             self._lost.add(second.lost, second.whys)
         else:
             apart.append(batch)
-        return _in_order(sent), _in_order(apart)
+        return in_order(sent), in_order(apart)
 
     def _input(self, batch: Batch, waiting: Batch, until: Instant) -> Batch:
         """Through all segments of the input chains but the last ones, which go on into the switch.
@@ -251,12 +251,12 @@ class Network:
         """
         ready: list[Batch] = []
         for depth, depots in enumerate(self.input.depots):
-            last, batch = _split(batch, self.input.last == depth)
+            last, batch = split(batch, self.input.last == depth)
             ready.append(last)
             through = self._through(batch, self.input.junctions[depth])
-            batch = self._stored(_in_order([through, waiting]), depots, until)
+            batch = self._stored(in_order([through, waiting]), depots, until)
             waiting = EMPTY
-        return _in_order([*ready, batch])
+        return in_order([*ready, batch])
 
     def _output(self, batch: Batch, until: Instant) -> Batch:
         """Through the output chains, from their first batch stages on."""
@@ -264,10 +264,10 @@ class Network:
         for depth, depots in enumerate(self.output.depots):
             if self.output.junctions[depth + 1].is_empty and all(depot.passes(batch) for depot in depots):
                 continue
-            last, batch = _split(batch, self.output.last <= depth)
+            last, batch = split(batch, self.output.last <= depth)
             done.append(last)
             batch = self._through(self._stored(batch, depots, until), self.output.junctions[depth + 1])
-        return _in_order([*done, batch])
+        return in_order([*done, batch])
 
     def _pieces(self, batch: Batch, taken: npt.NDArray[np.int32], until: Instant) -> Iterator[tuple[int, int, Instant]]:
         """Ranges of frames with at most LARGEST_FLOOD copies, or one frame, and the instant up to which each goes."""
@@ -280,7 +280,7 @@ class Network:
         while first < len(batch):
             before = int(copies[first - 1]) if first else 0
             end = max(first + 1, int(np.searchsorted(copies, before + LARGEST_FLOOD, side="right")))
-            yield first, end, _instant_of(batch, end, until)
+            yield first, end, instant_of(batch, end, until)
             first = end
 
     def _through(self, batch: Batch, junction: Junction) -> Batch:
@@ -302,14 +302,14 @@ class Network:
         """Through the banks between two depths: what comes out before the window's end."""
         out: list[Batch] = []
         for depot in depots:
-            here, batch = _split(batch, depot.lanes >= 0)
+            here, batch = split(batch, depot.lanes >= 0)
             passed = depot.run(here, depot.lanes[here.column("port")], until)
             out.append(passed.batch)
             self.counters.split += passed.split
             self.counters.merged += passed.merged
             if len(passed.dropped):
                 self._drop_in_bank(depot, passed.dropped, passed.why, passed.drops)
-        return _in_order(out)
+        return in_order(out)
 
     # -- what is counted
 
@@ -360,7 +360,7 @@ class Network:
         return dropped[taken], dropped[~taken], why[~taken]
 
 
-def _instant_of(batch: Batch, index: int, until: Instant) -> Instant:
+def instant_of(batch: Batch, index: int, until: Instant) -> Instant:
     """When a frame comes; ``until`` behind the last one."""
     if index >= len(batch):
         return until
@@ -368,7 +368,7 @@ def _instant_of(batch: Batch, index: int, until: Instant) -> Instant:
     return Instant(int(row["time_ns"]), int(row["order"]))
 
 
-def _split(batch: Batch, flags: npt.NDArray[np.bool_]) -> tuple[Batch, Batch]:
+def split(batch: Batch, flags: npt.NDArray[np.bool_]) -> tuple[Batch, Batch]:
     """The frames at ports with their flag set, and the others."""
     chosen, others = split_by_port(batch.rows, flags)
     return Batch(chosen, batch.pins), Batch(others, batch.pins)
@@ -379,7 +379,7 @@ def _at(batch: Batch, port: int) -> Batch:
     return batch
 
 
-def _in_order(batches: Sequence[Batch]) -> Batch:
+def in_order(batches: Sequence[Batch]) -> Batch:
     """Several batches, each in order or nearly, as one in the order of everything."""
     some = [Batch(sorted_rows(batch.rows), batch.pins) for batch in batches if len(batch)]
     if not some:

@@ -29,6 +29,12 @@ class Listener(Protocol):
     def lost(self, dropped: Dropped) -> None:
         """A batch stage has dropped the frame, or a copy or piece of it."""
 
+    def mark(self) -> int:
+        """How much it has heard."""
+
+    def back_to(self, mark: int) -> None:
+        """Forget what was heard since then: the window is run again."""
+
 
 class Watched:
     """A view of a stage or a port that notes which of its attributes are read.
