@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
+from time import perf_counter_ns
 from typing import Any, Final, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -440,9 +441,12 @@ class Alone:
 
     stages: Sequence[BatchStage]
     states: list[Any] = field(init=False)
+    frames: list[int] = field(init=False)  # that each stage had so far
+    spent_ns: list[int] = field(init=False)  # time on the clock that it took for them
 
     def __attrs_post_init__(self) -> None:
         self.states = [stage.start() for stage in self.stages]
+        self.frames, self.spent_ns = [0] * len(self.stages), [0] * len(self.stages)
 
     @classmethod
     def of(cls, stages: Sequence[BatchStage]) -> "Bank | Self":
@@ -479,6 +483,7 @@ class Alone:
 
     def _run(self, lane: int, batch: Batch, until: Instant) -> Passed:
         first = int(batch.rows["order"][0]) if len(batch) else 0
+        started = perf_counter_ns()
         try:
             passed = self.stages[lane].run(self.states[lane], batch, until)
         except BatchError as fault:
@@ -487,6 +492,8 @@ class Alone:
             raise BatchError(_raised(error), first, lane) from error
         if not isinstance(passed, Passed):
             raise BatchError(f"returned {passed!r}, which is no Passed", first, lane)
+        self.frames[lane] += len(batch)
+        self.spent_ns[lane] += perf_counter_ns() - started
         return passed
 
 

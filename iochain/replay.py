@@ -18,6 +18,7 @@ from iochain.changes import smallest_change
 from iochain.engine.counters import Counters, DropCount
 from iochain.engine.network import Engine, Fates, Network, default_engine
 from iochain.engine.path import Dropped
+from iochain.engine.summary import EngineSummary
 from iochain.engine.walk import Listener
 from iochain.hints import hints
 from iochain.kernels.order import order_of_rows
@@ -92,6 +93,7 @@ class Replay:
     super_frames: Mapping[str, int]  # by uplink
     first_ns: int | None
     last_ns: int | None
+    engine: EngineSummary
     written: int = 0  # frames in the output
 
     @property
@@ -167,6 +169,7 @@ def replay(
         _super_frames(network),
         first,
         last,
+        runner.summary,
         0 if output is None else output.frames,
     )
 
@@ -190,6 +193,7 @@ class _Runner:
     options: Options
     names: CaptureNames = field(factory=CaptureNames)
     network: Network = field(init=False)
+    summary: EngineSummary = field(init=False)  # once all windows were run
     sources: Sequence[Source] = ()
     _known_interfaces: int = 0
 
@@ -215,6 +219,7 @@ class _Runner:
             try:
                 yield from self._windows(reader, output, progress, last_serial)
             finally:
+                self.summary = EngineSummary.of(self.network, chosen.engine.value)
                 self.network.restore()
 
     def _windows(

@@ -40,7 +40,7 @@ class Depot:
         try:
             return self.bank.run(batch, lanes, until)
         except BatchError as fault:
-            place = f"stage {self.elements[fault.lane].name!r} at {_where(self.ports[fault.lane], self.incoming)}"
+            place = f"stage {self.elements[fault.lane].name!r} at {self.place(fault.lane)}"
             source, serial = source_and_serial(fault.order)
             raise StageError(f"{place} {fault.what} (frame {serial} of source {source})") from fault.__cause__
 
@@ -53,7 +53,11 @@ class Depot:
         """A drop of this bank at one of its ports."""
         port, element = self.ports[lane], self.elements[lane]
         decided = drop.setting or element.because
-        return Dropped(_where(port, self.incoming), port.number, self.incoming, element.name, drop, decided)
+        return Dropped(self.place(lane), port.number, self.incoming, element.name, drop, decided)
+
+    def place(self, lane: int) -> str:
+        """Between which nodes a lane's stage stands."""
+        return _where(self.ports[lane], self.incoming)
 
 
 @define(eq=False)

@@ -5,6 +5,7 @@ line of it in a stage. A stage that breaks its contract stops the run: frame, po
 """
 
 from collections.abc import Callable, Container, Sequence
+from time import perf_counter_ns
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple, Protocol
 
@@ -94,6 +95,19 @@ class Diary(Protocol):
 
 
 @define
+class Cost:
+    """How many frames something had, and the time that they took."""
+
+    frames: int = 0
+    ns: int = 0
+
+    def add(self, ns: int) -> None:
+        """One more frame."""
+        self.frames += 1
+        self.ns += ns
+
+
+@define
 class Walker:
     """Walks frames. One at a time: the notes of a walk are those of the last one."""
 
@@ -103,6 +117,10 @@ class Walker:
     teams: dict[str, tuple[Bound, ...]]
     initial: dict[int, tuple[Table[Any, Any], dict[Any, Any]]] = field(factory=dict)  # tables before stages wrote
     diary: Diary | None = None
+    walks: int = 0
+    walk_ns: int = 0  # time on the clock that they took
+    whole: dict[tuple[str, str], Cost] = field(factory=dict)  # of walks, by the stage that first saw a whole frame
+    _looked: tuple[str, str] = ("", "")
 
     @classmethod
     def of(cls, wiring: Wiring) -> "Walker":
@@ -122,9 +140,15 @@ class Walker:
 
     def walk(self, segment: Segment, frame: Frame, listener: Listener | None = None) -> Path:
         """The path of a frame through a segment. StageError if a stage breaks its contract."""
+        started = perf_counter_ns()
         path = self._path(segment, frame, listener)
         if self.diary is not None:
             self.diary.note(self.notes)
+        spent_ns = perf_counter_ns() - started
+        self.walks += 1
+        self.walk_ns += spent_ns
+        if self.notes.whole:
+            self.whole.setdefault(self._looked, Cost()).add(spent_ns)
         return path
 
     def _path(self, segment: Segment, frame: Frame, listener: Listener | None) -> Path:
@@ -169,13 +193,15 @@ class Walker:
         """Call stage after stage, until one drops or chooses ports."""
         notes = self.notes
         for bound in elements:
-            first = len(notes.asked)
+            first, was_whole = len(notes.asked), notes.whole
             try:
                 verdict = bound.call(frame, segment.view)
             except Exception as error:
                 raise StageError(_fault(bound, where, frame, f"raised {type(error).__name__}: {error}")) from error
             if not isinstance(verdict, (Frame, Drop, Ports)):
                 raise StageError(_fault(bound, where, frame, f"returned {verdict!r}, which is no verdict"))
+            if notes.whole and not was_whole:
+                self._looked = (where, bound.element.name)
             if listener is not None:
                 listener.step(where, bound.element, frame, verdict, notes.asked[first:])
             if not isinstance(verdict, Frame):
