@@ -15,6 +15,7 @@ from attrs import Attribute
 
 from iochain import Lab
 from iochain.chain import plain
+from iochain.experiment import beacons, links, notify
 from iochain.topology import chains, units
 from iochain.topology.advanced import ADVANCED, AdvancedSetting
 from iochain.topology.shape import NAMES, fields, inner
@@ -181,12 +182,17 @@ def _link(cls: type) -> str:
 
 def _advanced() -> Iterator[str]:
     """The advanced settings, those that stages read first."""
-    used = {value for value in vars(chains).values() if isinstance(value, str) and value.startswith("Net.")}
+    used = {
+        value
+        for module in (chains, beacons, links, notify)
+        for value in vars(module).values()
+        if isinstance(value, str) and value.startswith("Net.")
+    }
     yield "## Advanced settings"
     yield ""
     yield (
         "Below `hosts.HOST.settings`. Defaults and ranges are those of the published settings dumps of ESXi 6.0 U3 to "
-        "9.0.1, the ranges here those of 9.0. Stages read the first part of the table; the others are checked, and "
+        "9.0.1, the ranges here those of 9.0. Stages and hosts read the first part of the table; the others are checked, and "
         "have **no effect yet**."
     )
     yield ""

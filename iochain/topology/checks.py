@@ -200,6 +200,8 @@ def unique_addresses(spec: LabSpec) -> Iterator[Finding]:
             if mac in owners:
                 yield _warning(path, f"{mac} is also the address of {owners[mac]}")
             owners.setdefault(mac, name)
+    yield from _shared_with_nics(spec)
+    yield from _programmed_twice(spec)
 
 
 def unique_names(spec: LabSpec) -> Iterator[Finding]:
@@ -351,6 +353,27 @@ def _nics_addresses(spec: LabSpec) -> Iterator[tuple[KeyPath, str, MacAddress]]:
         for name, nic in uplinks(host).items():
             if nic.mac:
                 yield ("hosts", host_name, "nics", name, "mac"), f"{host_name}.{name}", nic.mac
+
+
+def _shared_with_nics(spec: LabSpec) -> Iterator[Finding]:
+    """vmkernel adapters with the address of a NIC, as vmk0 often has: physical switches see it at two ports."""
+    nics = {mac: name for _, name, mac in _nics_addresses(spec)}
+    for host_name, host in spec.hosts.items():
+        for name, vmkernel in host.vmkernel.items():
+            if vmkernel.mac in nics:
+                path = ("hosts", host_name, "vmkernel", name, "mac")
+                yield _warning(path, f"{vmkernel.mac} is also the address of {nics[vmkernel.mac]}")
+
+
+def _programmed_twice(spec: LabSpec) -> Iterator[Finding]:
+    """Guests that programmed one address, as a cluster of Microsoft's NLB does, each but the first."""
+    owners: dict[MacAddress, str] = {}
+    for path, vnic in _vnics(spec):
+        mac, name = vnic.effective_mac, f"{path[1]}.{path[3]}"
+        if mac is not None and mac != vnic.mac:
+            if mac in owners:
+                yield _warning((*path, "effective_mac"), f"{mac} is also programmed by {owners[mac]}")
+            owners.setdefault(mac, name)
 
 
 def _written_names(spec: LabSpec) -> dict[str, str]:

@@ -11,7 +11,7 @@ from iochain.topology.spec import ESXI_VERSIONS, LabSpec
 SWITCH = """\
 hosts:
   esx1:
-    nics: {vmnic0: {mac: 02:00:00:00:00:01}, vmnic1: {}}
+    nics: {vmnic0: {mac: 02:00:00:00:00:77}, vmnic1: {}}
     vswitches:
       vSwitch0:
         uplinks: [vmnic0, vmnic1]
@@ -96,6 +96,19 @@ def test_warnings(team: str, portgroup: str, vm: str, warnings: list[str]) -> No
     assert len(lab.warnings) == len(warnings)
     for said, expected in zip(lab.warnings, warnings, strict=True):
         assert expected in str(said)
+
+
+def test_an_address_at_two_ports_is_a_warning_where_it_may_be_meant() -> None:
+    """vmk0 often has the address of a NIC, and the guests of an NLB cluster program one address."""
+    text = SWITCH % ("", "", "mac: 00:50:56:00:00:0a, effective_mac: 02:bf:0a:00:00:01")
+    text = text.replace(
+        "vmk0: {network: Prod, mac: 02:00:00:00:00:01}", "vmk0: {network: Prod, mac: 02:00:00:00:00:77}"
+    )
+    text = text.replace("00:50:56:00:00:0b}", "00:50:56:00:00:0b, effective_mac: 02:bf:0a:00:00:01}")
+    assert [str(warning).partition(": ")[2] for warning in load_text(text, "lab.yaml").warnings] == [
+        "02:00:00:00:00:77 is also the address of esx1.vmnic0",
+        "02:bf:0a:00:00:01 is also programmed by web.eth0",
+    ]
 
 
 OFFLOADS = """\
