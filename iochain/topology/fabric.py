@@ -58,7 +58,7 @@ class PhysicalSwitch:
     policies: Mapping[str, PortPolicy] = field(repr=False)  # by name of the port
     channels: Mapping[str, str]
     priority: int
-    ageing_ns: int  # 0: entries do not age
+    ageing_ns: int  # after so long without a frame from it a MAC is forgotten
     learned: Places = field(repr=False)
     moves: Table[int, int] = field(repr=False)  # how often a MAC came from another place than before
     floods: Floods = field(repr=False)

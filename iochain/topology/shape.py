@@ -271,7 +271,7 @@ def _listed(kind: Any, attribute: "Attribute[Any]", data: Any, path: KeyPath, sh
         hint = f": [{data}]" if isinstance(data, str) and len(data) < 60 and data.isprintable() else ""
         shaped.mistake(path, f"{shown(data)} stands where a list is needed{hint}")
         shaped.incomplete |= attribute.name in REFERRED
-        return attribute.default if isinstance(attribute.default, tuple) else None
+        return None if attribute.default is None else ()
     of = get_args(kind)[0]
     if attrs.has(of):
         return tuple(_record(of, entry, (*path, index), shaped) for index, entry in enumerate(data))

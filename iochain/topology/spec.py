@@ -395,8 +395,8 @@ class SwitchSpec:
     mtu: int = key(1500, "largest layer 2 payload, 1 to 9216", minimum=1, maximum=9216)
     ageing: Nanoseconds = key(
         Nanoseconds(300 * 10**9),
-        "time after its last frame at which a MAC is forgotten, like 300 s; 0 s: never",
-        minimum=0,
+        "time after its last frame at which a MAC is forgotten, like 300 s",
+        minimum=10**9,
         maximum=10**6 * 10**9,
     )
     priority: int = key(32_768, "for the spanning tree: the lowest is the root", minimum=0, maximum=61_440)

@@ -89,13 +89,18 @@ def _text(data: Any) -> str:
     raise ValueError(f"{shown(data)} is no text")
 
 
+def _nanoseconds(data: Any) -> int:
+    """A time with its unit; a number, which only Python can give, is of nanoseconds."""
+    return data if isinstance(data, int) and not isinstance(data, bool) else units.time_ns(data)
+
+
 READERS: Final[Mapping[Any, Callable[[Any], Any]]] = {
     bool: answer,
     str: _text,
     MacAddress: units.mac,
     BitsPerSecond: units.rate,
     ByteCount: units.size,
-    Nanoseconds: units.time_ns,
+    Nanoseconds: _nanoseconds,
     VlanRange: units.vlan_range,
 }
 

@@ -89,6 +89,34 @@ FULL: dict[str, Any] = {
         },
         "router": {"vnics": {"eth0": {"network": "Prod"}, "eth1": {"network": "10"}}},
     },
+    "fabric": {
+        "spanning_tree": "yes",
+        "switches": {
+            "sw1": {
+                "count": 4,
+                "ports": {
+                    "1": {
+                        "mode": "trunk",
+                        "bpdu_guard": "yes",
+                        "speed": "10 Gbit/s",
+                        "queue": 500,
+                        "channel": "po1",
+                    },
+                    "2": {"vlan": 10, "link": "down"},
+                    "3": {"native_vlan": 2, "allowed_vlans": [10, "20-29"]},
+                },
+                "defaults": {"queue": 100},
+                "mtu": 9216,
+                "ageing": "300 s",
+                "priority": 4096,
+                "channel_hash": "src-mac",
+            }
+        },
+        "cables": [
+            {"ends": ["vmnic0", "sw1.1"], "name": "left", "metres": 10},
+            {"ends": ["esx1.vmnic1", "sw1.2"], "latency": "500 ns"},
+        ],
+    },
     "captured_at": "uplink",
     "entry": [{"at": "web-1", "source_mac": "00:50:56:00:00:0a", "vlan": 0, "interface": "i", "file": "*.pcap"}],
     "options": {
@@ -97,6 +125,7 @@ FULL: dict[str, Any] = {
         "est_guest_tag": "pass",
         "ip_hash": "last_octet",
         "port_hash": "round_robin_at_connect",
+        "native_tag": "pass",
         "rarp_ms": [0, 1000],
         "rarp_batch_ms": 30,
         "beacon_ms": 1000,

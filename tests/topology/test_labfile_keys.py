@@ -13,12 +13,12 @@ from iochain.topology.mistakes import KeyPath, Mistake, key_text
 from iochain.topology.shape import NAMES, fields
 from iochain.topology.spec import Vm, Vnic
 
-NAMED = {"hosts", "vms", "nics", "vswitches", "portgroups", "vmkernel", "vnics", "settings"}
+NAMED = {"hosts", "vms", "nics", "vswitches", "portgroups", "vmkernel", "vnics", "settings", "switches", "ports"}
 """Keys below which stand names, not keys."""
 
 KEYS = [path for path, _ in paths(FULL) if isinstance(path[-1], str) and not (len(path) > 1 and path[-2] in NAMED)]
 SCALARS = [path for path, value in paths(FULL) if not isinstance(value, (dict, list)) and value is not None]
-TEXTS = {"uplinks", "network", "host", "labels", "at", "interface", "file"}
+TEXTS = {"uplinks", "network", "host", "labels", "at", "interface", "file", "ends", "name", "channel"}
 """Keys with any text as their value: only what it refers to can be wrong."""
 
 
@@ -76,7 +76,7 @@ def test_a_wrong_value(path: KeyPath) -> None:
     assert "no such value" in mistakes[0].message
 
 
-@pytest.mark.parametrize("path", [path for path in SCALARS if {"network", "host", "at"} & set(path[-2:])], ids=key_text)
+@pytest.mark.parametrize("path", [path for path in SCALARS if {"network", "host", "at", "ends"} & set(path[-2:])], ids=key_text)
 def test_a_wrong_reference(path: KeyPath) -> None:
     mistakes, lines = mistakes_of(changed(FULL, path, "no such thing"))
     assert [mistake.key for mistake in mistakes] == [key_text(path)]
