@@ -28,7 +28,7 @@ from iochain.kernels.raw import (
     store_u8,
 )
 from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, FROM_UPLINK, MAX_TIME_NS, NO_TAG, ROW, ROWS
-from iochain.uplink.checksum import Checksum, folded, pseudo, store_sum, swapped, total
+from iochain.uplink.checksum import Checksum, folded, pseudo, swapped, total
 
 # Columns of a lane: its settings,
 MTU, MAX_BYTES, MAX_FRAMES, SLOTS, RULES, POLL_NS, POLL_FRAMES, THRESHOLD, NUMERATOR, DENOMINATOR, BACKOFF = range(11)
@@ -681,4 +681,4 @@ def _write_headers(frame: int, session: int) -> None:
         header = frame + load_le64(session + 8 * PAYLOAD_AT) - transport
         store_be16(transport + 16, 0)
         headers_sum = _sum_of_headers(frame, is_ipv4, header, network + length - transport)
-        store_sum(transport + 16, headers_sum + payload_sum, 0)
+        store_le16(transport + 16, 0xFFFF - folded(headers_sum + payload_sum))
