@@ -408,13 +408,14 @@ class OnPackets:
             before = batch.frame_bytes(i)
             try:
                 packet = self.function(Ether(before))
-                after = bytes(packet) if isinstance(packet, (Packet, bytes, bytearray)) else before
+                is_packet = isinstance(packet, (Packet, bytes, bytearray))
+                after = bytes(packet) if is_packet else before
             except Exception as error:
                 raise BatchError(_raised(error), int(batch.rows["order"][i])) from error
             if packet is None or packet is False:
                 dropped[i] = True
                 continue
-            if after is before and not (packet is True or packet is before):
+            if not is_packet and packet is not True:
                 raise BatchError(f"returned {packet!r}, which is no packet", int(batch.rows["order"][i]))
             if len(after) < ETHERNET_BYTES:
                 what = f"returned {len(after)} bytes, which are no Ethernet frame"
