@@ -206,6 +206,12 @@ def test_a_function_of_a_packet(function: Any, expected: bytes | None, engine: E
         assert [(fate.frame, fate.port, fate.data) for fate in fates] == [(1, "db", expected), (2, "db", expected)]
 
 
+def test_a_packet_without_payload_is_given_back_unchanged(engine: Engine) -> None:
+    lab = lab_of_two()
+    lab.port("web").input.insert(lambda packet: packet, name="mine", before="vlan")
+    assert delivered(run(lab, [("web", frame(rest=b"\x88\xb5"), 0)], engine)) == [(1, "db")]
+
+
 def test_a_function_of_a_packet_sees_the_tag_and_may_change_it(engine: Engine) -> None:
     seen: list[bytes] = []
 
