@@ -104,6 +104,17 @@ class Lab:
         _into(self, self._level("vms"), name, keys)
         return PortHandle(self, name)
 
+    def physical_switch(self, name: str, **keys: Any) -> "SwitchDraft":
+        """A physical switch: ``count`` of its ports, ``mtu``, ``ageing`` …; the same one again where it is known."""
+        fabric = self._level("fabric")
+        return SwitchDraft(self, name, _into(self, fabric.setdefault("switches", {}), name, keys))
+
+    def cable(self, a: str, b: str, **keys: Any) -> Self:
+        """A cable between two ports, like ``esx1.vmnic0`` and ``sw1.1``: ``latency``, or ``metres``; ``name``."""
+        self._wiring = None
+        self._level("fabric").setdefault("cables", []).append({"ends": [a, b], **keys})
+        return self
+
     def port(self, name: str) -> "PortHandle":
         """A port by name, like ``web``, ``web.eth1``, ``vmnic0`` or ``esx1.vmnic0``."""
         return PortHandle(self, name)
@@ -244,6 +255,21 @@ class PortgroupDraft:
     def port(self, name: str) -> "PortHandle":
         """A port of the lab by name."""
         return self.vswitch.host.lab.port(name)
+
+
+@define
+class SwitchDraft:
+    """A physical switch that is being described."""
+
+    lab: Lab
+    name: str
+    data: dict[str, Any] = field(repr=False)
+
+    def port(self, name: str | int, **keys: Any) -> "PortHandle":
+        """A port of the switch, with what it says itself: ``mode``, ``vlan``, ``bpdu_guard``, ``channel`` …"""
+        if keys:
+            _into(self.lab, self.data.setdefault("ports", {}), str(name), keys)
+        return PortHandle(self.lab, f"{self.name}.{name}")
 
 
 @frozen

@@ -5,13 +5,14 @@ it comes to is an entry of a table. So a switch sends no BPDUs, and those that c
 Guard makes of them.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from typing import Final
 
 from attrs import field, frozen
 
-from iochain.chain import Consumed, Drop, Port, Reason, Verdict
+from iochain.chain import Consumed, Drop, From, Port, Reason, Verdict
 from iochain.frame import Derived, Frame, Table
 from iochain.portgroup.security import bpdu_of
 from iochain.uplink.nic import payload_is_longer
@@ -44,13 +45,14 @@ _REASONS: Final = {
 
 @frozen
 class OpenPort:
-    """Lets frames through a port that forwards, and none through another."""
+    """Lets frames through a port that forwards, and none through another; ``said``: the settings behind its states."""
 
     states: States = field(repr=False)
+    said: Mapping[PortState, From] = field(factory=dict, eq=False, repr=False)
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
         state = frame.ask(self.states, port.number)
-        return frame if state is PortState.FORWARDING else Drop(_REASONS[state])
+        return frame if state is PortState.FORWARDING else Drop(_REASONS[state], setting=self.said.get(state))
 
 
 @frozen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field, frozen
 
-from iochain.chain import Chain, Element, Port, PortKind
+from iochain.chain import Chain, Element, From, Port, PortKind
 from iochain.fabric.forwarding import Floods, Learning, Place, Places, Switching
 from iochain.fabric.ports import BpduGuard, ForTheSwitch, OpenPort, PortState, States, SwitchMtu
 from iochain.fabric.vlan import AccessIn, AccessOut, Carried, TrunkIn, TrunkOut
@@ -297,7 +297,12 @@ class _SwitchWiring:
         spec = self.wiring.spec.fabric
         tree = said.said(spec.spanning_tree, "the fabric", ("fabric", "spanning_tree"))
         size = said.said(spec.switches[self.name].mtu, self.name, ("fabric", "switches", self.name, "mtu"))
-        opened = Element("port", OpenPort(self.states), because=policy.link)
+        link = policy.link
+        if link.value is None:
+            cabled = port.name in self.others
+            link = From(LinkState.UP if cabled else LinkState.DOWN, f"{'the' if cabled else 'no'} cable", "link")
+        states = {PortState.BLOCKED: tree, PortState.ERR_DISABLED: policy.bpdu_guard, PortState.NO_LINK: link}
+        opened = Element("port", OpenPort(self.states, states))
         entering = [opened]
         if policy.bpdu_guard.value:
             entering.append(Element("bpdu guard", BpduGuard(self.states), because=policy.bpdu_guard))

@@ -76,7 +76,10 @@ def test_a_wrong_value(path: KeyPath) -> None:
     assert "no such value" in mistakes[0].message
 
 
-@pytest.mark.parametrize("path", [path for path in SCALARS if {"network", "host", "at", "ends"} & set(path[-2:])], ids=key_text)
+REFERENCES = {"network", "host", "at", "ends"}
+
+
+@pytest.mark.parametrize("path", [path for path in SCALARS if REFERENCES & set(path[-2:])], ids=key_text)
 def test_a_wrong_reference(path: KeyPath) -> None:
     mistakes, lines = mistakes_of(changed(FULL, path, "no such thing"))
     assert [mistake.key for mistake in mistakes] == [key_text(path)]
