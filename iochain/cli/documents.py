@@ -18,6 +18,7 @@ from iochain.engine.path import Dropped
 from iochain.version import __version__
 
 if TYPE_CHECKING:
+    from iochain.engine.summary import EngineSummary
     from iochain.lab import Outcome
     from iochain.replay import Fate, Replay
 
@@ -54,6 +55,7 @@ def replay_document(result: "Replay", opened: OpenedLab) -> Document:
         "drops": [_drop(drop, result) for drop in result.drops],
         "super_frames": dict(result.super_frames),
         "output": None if result.options.output is None else _output(result.options.output, result.written),
+        "engine": _engine(result.engine),
         "hints": result.hints,
     }
 
@@ -176,6 +178,30 @@ def _drop(drop: DropCount, result: "Replay") -> Document:
         "first_capture": result.captures[source],
         "first_frame": drop.first_frame,
         "first_time_ns": drop.first_time_ns,
+    }
+
+
+def _engine(summary: "EngineSummary") -> Document:
+    return {
+        "name": summary.engine,
+        "walks": summary.walks,
+        "walk_ns": summary.walk_ns,
+        "keys": summary.keys,
+        "forgotten": summary.forgotten,
+        "most_keys": summary.most_keys,
+        "limit_reached": summary.limit_reached,
+        "stages": [
+            {
+                "where": cost.where,
+                "stage": cost.stage,
+                "kind": "walks" if cost.is_walk else "runs",
+                "frames": cost.frames,
+                "ns": cost.ns,
+                "frame_ns": cost.frame_ns,
+            }
+            for cost in summary.stages
+        ],
+        "notes": list(summary.notes()),
     }
 
 

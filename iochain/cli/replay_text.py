@@ -136,6 +136,7 @@ def _why(drop: Mapping[str, Any]) -> str:
 
 def _notes(document: Document) -> Iterator[str]:
     yield from document["hints"]
+    yield from document["engine"]["notes"]
     for uplink, count in document["super_frames"].items():
         yield (
             f"{counted(count, 'TCP frame')} longer than the MTU left {uplink} whole: they are super-frames that a NIC "

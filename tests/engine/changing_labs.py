@@ -227,7 +227,7 @@ Happening = Send | Set | Links
 
 @frozen
 class Run:
-    """A run of the lab with some settings changed: windows of happenings, of which the changes come before the frames."""
+    """A run of the lab with some settings changed: windows of happenings, their changes first."""
 
     settings: tuple[str, ...]
     windows: tuple[tuple[Happening, ...], ...]
