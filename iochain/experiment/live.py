@@ -1,24 +1,24 @@
 """A running network as control events see it: its tables, its agenda, and the frames that it makes itself."""
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from attrs import define, field
 
 from iochain.batch import Batch, batch_of
 from iochain.chain import Chain, Port
-from iochain.engine.network import Network
+from iochain.engine.running import RunningNetwork
 from iochain.experiment.agenda import Agenda, Timer
 from iochain.kernels.rows import NO_TAG
 from iochain.topology.wiring import Wiring
 
 Side = Literal["input", "output"]
 
-GENERATED: int = 1 << 22
+GENERATED: Final = 1 << 22
 """Source of the frames that the network makes itself: behind all captures in the order of one moment."""
 
 
-SENT: int = GENERATED + 1
+SENT: Final = GENERATED + 1
 """Source of the frames that actions have guests send."""
 
 
@@ -30,6 +30,14 @@ class Applied(Protocol):
         """Do it, now. LookupError or ValueError, with the names that there are, if it cannot be done."""
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """An action that can tell beforehand whether a lab has what it names."""
+
+    def check(self, wiring: Wiring) -> None:
+        """LookupError or ValueError, with the names that there are, if not."""
+
+
 Action: TypeAlias = Applied | Callable[["Live"], object]
 """What a control event does: a value with ``apply(live)``, or a function of the running network."""
 
@@ -38,10 +46,10 @@ Action: TypeAlias = Applied | Callable[["Live"], object]
 class Live:
     """What actions work on. ``consumers`` get, after each window, the frames that the switches took for themselves."""
 
-    network: Network
+    network: RunningNetwork
     agenda: Agenda = field(factory=Agenda)
     hosts: Any = None  # iochain.experiment.hosts.Hosts
-    cables: Any = None  # of the network; actions cut and mend them
+    fabric: Any = None  # iochain.experiment.fabric.Fabric
     consumers: list[Callable[[Batch], None]] = field(factory=list)
     _serial: int = 0
 
@@ -57,11 +65,20 @@ class Live:
 
     def at(self, time_ns: int, action: Action, source: int = 0) -> Timer:
         """Have an action done at a moment. ValueError if that is in the past."""
+        self.check(action)
         return self.agenda.at(time_ns, lambda: self.do(action), source)
 
     def every(self, start_ns: int, period_ns: int, action: Action, source: int = 0) -> Timer:
         """Have an action done at a moment and then each period. ValueError if that cannot be."""
+        self.check(action)
         return self.agenda.every(start_ns, period_ns, lambda: self.do(action), source)
+
+    def check(self, action: Action) -> None:
+        """LookupError or ValueError, with the names that there are, if an action can never be done in this lab."""
+        if not callable(action) and not isinstance(action, Applied):
+            raise ValueError(f"{action!r} is no action: it has no apply(live), and is no function of the running network")
+        if isinstance(action, Checked):
+            action.check(self.wiring)
 
     def do(self, action: Action) -> None:
         """Do it now."""
