@@ -82,9 +82,8 @@ class Journal:
             table.set(key, answer)
         self.end()
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether it has to be run again."""
+    def needs_cut(self) -> bool:
+        """Whether the window has to be run again."""
         return self.cut is not None
 
     def cut_at(self, at: Instant, cause: str) -> None:

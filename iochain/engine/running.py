@@ -74,7 +74,7 @@ class RunningNetwork(Network):
         self.journal = Journal(frozenset([id(wiring.fabric.states)]))
         self.decider.walker.diary = self.journal
         self.decider = Journalled(self.decider, self.journal)
-        self.change_levels()
+        self.levels_changed()
         for switch in wiring.switches():
             stage = wiring.graph.nodes[switch]["forwarding"]
             values = [getattr(stage, one.name) for one in attrs.fields(type(stage))]
@@ -126,10 +126,10 @@ class RunningNetwork(Network):
         self.input.replug(port, input_chain, self.wiring, walker, incoming=True)
         self.output.replug(port, output_chain, self.wiring, walker, incoming=False)
         self.decider.let_go()
-        self.change_levels()
+        self.levels_changed()
         self._groups_changed = True
 
-    def change_levels(self) -> None:
+    def levels_changed(self) -> None:
         """Find the levels of all ports anew: the state of a physical port has changed."""
         self.levels = wired_levels(self.wiring)
         self.cables.sort_by(self.levels.input, self.levels.count)
@@ -204,10 +204,10 @@ class RunningNetwork(Network):
             rows = self._inward(in_order([*entering[level], arrived]), level, until)
             for later, some in enumerate(self._by_level(self._switched(rows, until), self.levels.output, level)):
                 leaving[later] += some
-            if self.journal.is_cut:
+            if self.journal.needs_cut():
                 return None
             ended.append(self._outward(in_order(leaving[level]), level, until))
-            if self.journal.is_cut:
+            if self.journal.needs_cut():
                 return None
         delivered = in_order(ended)
         self.counters.delivered += len(delivered)

@@ -1,63 +1,117 @@
-"""What can happen to a network while it runs: small frozen values, each with ``apply(live)``."""
+"""What can happen to a network while it runs: small frozen values, each with ``apply(live)``.
 
-from typing import Literal
+``check(wiring)`` tells before the time has come whether the lab has what an action names.
+"""
 
-from attrs import frozen
+from collections.abc import Collection
+from typing import Any, Final
 
+from attrs import field, frozen
+
+from iochain.chain import PortKind
+from iochain.experiment.fabric import Reopen, give_link, take_link
 from iochain.experiment.live import Live
+from iochain.kernels.rows import ETHERNET_BYTES
+from iochain.topology.fabric import LINK, Cable
+from iochain.topology.mistakes import guess
+from iochain.topology.units import mac as mac_of
+from iochain.topology.wiring import Wiring
 
-Ends = Literal["both", "a to b", "b to a"]
+__all__ = [
+    "CutCable",
+    "LinkDown",
+    "LinkUp",
+    "MendCable",
+    "Move",
+    "NicDown",
+    "NicUp",
+    "PowerOff",
+    "PowerOn",
+    "Reopen",
+    "Send",
+    "SetMac",
+]
+
+NIC: Final = "nic"
+"""The cause of a physical NIC's lost link that its own host took down."""
 
 
 @frozen
-class LinkDown:
+class _AtLink:
+    """What happens to the link of an uplink, or of a port of a physical switch."""
+
+    port: str
+
+    def check(self, wiring: Wiring) -> None:
+        """LookupError if there is no such port, or it is none with a link."""
+        _with_link(wiring, self.port)
+
+
+@frozen
+class LinkDown(_AtLink):
     """The link of a port is lost, at both ends of its cable."""
 
-    port: str
-
     def apply(self, live: Live) -> None:
-        """The host sees it at its next poll."""
-        live.hosts.links.lose(live.wiring.port(self.port).number, "link")
+        """Frames are lost at once; the host sees it at its next poll."""
+        take_link(live, _with_link(live.wiring, self.port), LINK)
+        live.fabric.settle(live)
 
 
 @frozen
-class LinkUp:
+class LinkUp(_AtLink):
     """The link of a port is there again."""
 
+    def apply(self, live: Live) -> None:
+        """The host sees it at its next poll."""
+        give_link(live, _with_link(live.wiring, self.port), LINK)
+        live.fabric.settle(live)
+
+
+@frozen
+class _AtNic:
+    """What a host does with one of its physical NICs (esxcli network nic down, up)."""
+
     port: str
+
+    def check(self, wiring: Wiring) -> None:
+        """LookupError if there is no such uplink."""
+        port = wiring.port(self.port)
+        if not port.uplink:
+            raise LookupError(f'"{self.port}" is no uplink')
+
+
+@frozen
+class NicDown(_AtNic):
+    """A physical NIC is taken down by its host: only its own end has no link."""
+
+    def apply(self, live: Live) -> None:
+        """Frames are lost at once; the host sees it at its next poll."""
+        live.hosts.links.lose(live.wiring.port(self.port).number, NIC)
+
+
+@frozen
+class NicUp(_AtNic):
+    """A physical NIC is brought up by its host."""
 
     def apply(self, live: Live) -> None:
         """The host sees it at its next poll."""
-        live.hosts.links.regain(live.wiring.port(self.port).number, "link")
+        live.hosts.links.regain(live.wiring.port(self.port).number, NIC)
 
 
 @frozen
-class NicDown:
-    """A physical NIC is taken down by its host (esxcli network nic down): only its own end has no link."""
-
-    port: str
-
-    def apply(self, live: Live) -> None:
-        """At once."""
-        live.hosts.links.lose(live.wiring.port(self.port).number, "nic")
-
-
-@frozen
-class NicUp:
-    """A physical NIC is brought up by its host."""
-
-    port: str
-
-    def apply(self, live: Live) -> None:
-        """At once."""
-        live.hosts.links.regain(live.wiring.port(self.port).number, "nic")
-
-
-@frozen
-class PowerOn:
-    """A VM starts: its vNICs connect."""
+class _OfVm:
+    """What happens to a VM."""
 
     vm: str
+
+    def check(self, wiring: Wiring) -> None:
+        """LookupError if there is no such VM."""
+        _known(self.vm, wiring.spec.vms, "VM")
+
+
+@frozen
+class PowerOn(_OfVm):
+    """A VM starts: its vNICs connect."""
 
     def apply(self, live: Live) -> None:
         """At once."""
@@ -65,10 +119,8 @@ class PowerOn:
 
 
 @frozen
-class PowerOff:
+class PowerOff(_OfVm):
     """A VM stops: its vNICs leave their switches."""
-
-    vm: str
 
     def apply(self, live: Live) -> None:
         """At once."""
@@ -76,15 +128,24 @@ class PowerOff:
 
 
 @frozen
-class Move:
-    """A VM moves to another port group, another host, or both."""
+class Move(_OfVm):
+    """A VM moves to another port group, another host, or both: the switch-over, without what comes before it."""
 
-    vm: str
     portgroup: str | None = None
     host: str | None = None
 
+    def check(self, wiring: Wiring) -> None:
+        """LookupError if there is no such VM, host or port group."""
+        _known(self.vm, wiring.spec.vms, "VM")
+        if self.portgroup is None and self.host is None:
+            raise ValueError(f"{self.vm} moves nowhere: say portgroup, host, or both")
+        if self.host is not None:
+            _known(self.host, wiring.spec.hosts, "host")
+        if self.portgroup is not None:
+            _known(self.portgroup, {team.portgroup: team for team in wiring.teams()}, "port group")
+
     def apply(self, live: Live) -> None:
-        """At once: the switch-over of a migration, without what comes before it."""
+        """At once."""
         live.hosts.machines.move(self.vm, portgroup=self.portgroup, host=self.host)
 
 
@@ -93,7 +154,12 @@ class SetMac:
     """The guest of a VM (or of one of its vNICs, ``web.eth1``) programs another effective MAC."""
 
     vm: str
-    mac: str
+    mac: str = field(converter=mac_of)
+
+    def check(self, wiring: Wiring) -> None:
+        """LookupError if there is no such VM or vNIC."""
+        if self.vm not in wiring.spec.vms and wiring.port(self.vm).kind is not PortKind.VNIC:
+            raise LookupError(f'"{self.vm}" is no VM, and no vNIC')
 
     def apply(self, live: Live) -> None:
         """At once."""
@@ -101,27 +167,52 @@ class SetMac:
 
 
 @frozen
-class CutCable:
-    """A cable is cut, in both directions or in one."""
+class _AtCable:
+    """What happens to a cable, known by its name or a port at its end: in both directions, or ``toward`` a port."""
 
     cable: str
-    direction: Ends = "both"
+    toward: str | None = None
 
-    def apply(self, live: Live) -> None:
-        """What is on the cable is lost; ends that receive nothing lose their link."""
-        live.cables.cut(self.cable, self.direction)
+    def check(self, wiring: Wiring) -> None:
+        """LookupError if there is no such cable, ValueError if ``toward`` is none of its ends."""
+        self.receivers(wiring)
+
+    def receivers(self, wiring: Wiring) -> tuple[Cable, tuple[int, ...]]:
+        """The cable, and the ends that it no longer reaches, or reaches again."""
+        cable = wiring.fabric.cable(self.cable)
+        if self.toward is None:
+            return cable, (cable.a, cable.b)
+        end = wiring.port(self.toward).number
+        if end not in (cable.a, cable.b):
+            names = " and ".join(wiring.ports[port].name for port in (cable.a, cable.b))
+            raise ValueError(f'"{self.toward}" is no end of cable {cable.name}; its ends are {names}')
+        return cable, (end,)
 
 
 @frozen
-class MendCable:
-    """A cable is whole again, in both directions or in one."""
+class CutCable(_AtCable):
+    """A cable is cut, in both directions or ``toward`` one of its ports."""
 
-    cable: str
-    direction: Ends = "both"
+    def apply(self, live: Live) -> None:
+        """What is on the cable is lost; ends that receive nothing lose their link."""
+        cable, receivers = self.receivers(live.wiring)
+        for receiver in receivers:
+            live.network.cut(cable.other(receiver), live.now_ns)
+            _links(live, receiver).lose(receiver, cable.name)
+        live.fabric.settle(live)
+
+
+@frozen
+class MendCable(_AtCable):
+    """A cable is whole again, in both directions or ``toward`` one of its ports."""
 
     def apply(self, live: Live) -> None:
         """Ends that receive again have a link."""
-        live.cables.mend(self.cable, self.direction)
+        cable, receivers = self.receivers(live.wiring)
+        for receiver in receivers:
+            live.network.mend(cable.other(receiver))
+            _links(live, receiver).regain(receiver, cable.name)
+        live.fabric.settle(live)
 
 
 @frozen
@@ -130,6 +221,12 @@ class Send:
 
     data: bytes
     port: str
+
+    def check(self, wiring: Wiring) -> None:
+        """LookupError if there is no such port, ValueError if it is no frame."""
+        wiring.port(self.port)
+        if len(self.data) < ETHERNET_BYTES:
+            raise ValueError(f"{len(self.data)} bytes are no Ethernet frame ({ETHERNET_BYTES} at least)")
 
     def apply(self, live: Live) -> None:
         """Now."""
@@ -144,6 +241,16 @@ def link_down(port: str) -> LinkDown:
 def link_up(port: str) -> LinkUp:
     """The link of a port is there again."""
     return LinkUp(port)
+
+
+def nic_down(port: str) -> NicDown:
+    """A physical NIC is taken down by its host."""
+    return NicDown(port)
+
+
+def nic_up(port: str) -> NicUp:
+    """A physical NIC is brought up by its host."""
+    return NicUp(port)
 
 
 def power_on(vm: str) -> PowerOn:
@@ -166,11 +273,29 @@ def set_mac(vm: str, mac: str) -> SetMac:
     return SetMac(vm, mac)
 
 
-def cut_cable(cable: str, direction: Ends = "both") -> CutCable:
-    """A cable is cut."""
-    return CutCable(cable, direction)
+def cut_cable(cable: str, toward: str | None = None) -> CutCable:
+    """A cable is cut, in both directions or toward one of its ports."""
+    return CutCable(cable, toward)
 
 
-def mend_cable(cable: str, direction: Ends = "both") -> MendCable:
-    """A cable is whole again."""
-    return MendCable(cable, direction)
+def mend_cable(cable: str, toward: str | None = None) -> MendCable:
+    """A cable is whole again, in both directions or toward one of its ports."""
+    return MendCable(cable, toward)
+
+
+def _known(name: str, known: Collection[str], what: str) -> None:
+    if name not in known:
+        raise LookupError(f'there is no {what} "{name}"{guess(name, known)}')
+
+
+def _with_link(wiring: Wiring, name: str) -> int:
+    """The number of a port that has a link. LookupError if there is no such port, or it is a client's."""
+    port = wiring.port(name)
+    if not port.uplink and port.kind is not PortKind.PHYSICAL:
+        raise LookupError(f'"{name}" has no link: it is no uplink, and no port of a physical switch')
+    return port.number
+
+
+def _links(live: Live, port: int) -> Any:
+    """Who keeps the link of a port: its host, or the physical switches."""
+    return live.fabric if live.wiring.ports[port].kind is PortKind.PHYSICAL else live.hosts.links

@@ -73,10 +73,12 @@ class Live:
         self.check(action)
         return self.agenda.every(start_ns, period_ns, lambda: self.do(action), source)
 
-    def check(self, action: Action) -> None:
+    def check(self, action: object) -> None:
         """LookupError or ValueError, with the names that there are, if an action can never be done in this lab."""
         if not callable(action) and not isinstance(action, Applied):
-            raise ValueError(f"{action!r} is no action: it has no apply(live), and is no function of the running network")
+            raise ValueError(
+                f"{action!r} is no action: it has no apply(live), and is no function of the running network"
+            )
         if isinstance(action, Checked):
             action.check(self.wiring)
 
