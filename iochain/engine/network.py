@@ -14,13 +14,14 @@ import numpy.typing as npt
 from attrs import define, field, frozen
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, joined, joined_pins
-from iochain.chain import Chain, Consumed, Drop
+from iochain.chain import Chain, Consumed, Drop, Passed
 from iochain.engine.counters import IN, OUT, Counters
 from iochain.engine.following import count_taken, follow, lead
 from iochain.engine.levels import wired_levels
 from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
 from iochain.engine.remembered import WALKED_FIRST, Remembered
+from iochain.engine.requests import Requests
 from iochain.engine.segments import Depot, Half, Junction, entry_junction, halves
 from iochain.engine.sharing import shares_tables
 from iochain.engine.walk import Listener, Walker
@@ -103,6 +104,7 @@ class Network:
     is_uplink: npt.NDArray[np.bool_]  # by port number
     one_by_one: bool  # users' stages share a table between junctions: each frame is a window of its own
     entry: Junction | None = None
+    requests: Requests | None = None
     ways: tuple[Ways, ...] = ()  # from the entry of captures on, and from the switch on; past idle batch stages too
     _entries: dict[tuple[str, int], int] = field(factory=dict)
     _lost: _Lost = field(factory=_Lost)
@@ -123,7 +125,9 @@ class Network:
         counters = Counters.of(len(wiring.ports), whys)
         both = halves(wiring, walker, wired_levels(wiring))
         is_uplink = np.array([port.uplink for port in wiring.ports], np.bool_)
-        network = cls(wiring, *both, decider, whys, counters, is_uplink, shares_tables(*both), junction)
+        network = cls(
+            wiring, *both, decider, whys, counters, is_uplink, shares_tables(*both), junction, Requests.of(wiring)
+        )
         if isinstance(decider, Remembered):
             network.ways = tuple(
                 Ways(decider, begin, network.input, network.output.junctions[0], is_uplink, counters, skips)
@@ -170,12 +174,29 @@ class Network:
         self._lost.add(_at(followed.dropped, NOWHERE), followed.why)
         return followed.batch
 
+    def recognise(self, batch: Batch, entering: bool) -> tuple[Batch, bool]:
+        """Note in frames what they ask of adapters, before they set out; gives them, and whether they still enter.
+
+        Where it matters at which port a frame enters, they do so now.
+        """
+        if self.requests is None:
+            return batch, entering
+        if entering and not self.requests.is_uniform:
+            batch, entering = self.enter(batch), False
+        if entering:
+            batch.rows["port"] = 0
+        if self.requests.mark(batch.rows):
+            batch, entering = (self.enter(batch) if entering else batch), False
+            self.requests.count(batch.rows)
+        return batch, entering
+
     def run(self, batch: Batch, until: Instant = FOREVER) -> Fates:
         """Run the window up to ``until``: frames in order, each with its ``port``, at which it enters.
 
         Frames must come before ``until``, and not before the end of the window before. StageError if a stage breaks
         its contract, ConservationError if the sum of frames does not hold.
         """
+        batch, _ = self.recognise(batch, entering=False)
         windows = list(self.windows(batch, until))
         if len(windows) == 1:
             return windows[0]
@@ -262,7 +283,10 @@ class Network:
         """Through the output chains, from their first batch stages on."""
         done: list[Batch] = []
         for depth, depots in enumerate(self.output.depots):
-            if self.output.junctions[depth + 1].is_empty and all(depot.passes(batch) for depot in depots):
+            busy = [depot for depot in depots if not depot.passes(batch)]
+            if self.output.junctions[depth + 1].is_empty and all(depot.works_in_place for depot in busy):
+                for depot in busy:
+                    batch = self._passed(depot, depot.run_among(batch, until))
                 continue
             last, batch = split(batch, self.output.last <= depth)
             done.append(last)
@@ -303,13 +327,16 @@ class Network:
         out: list[Batch] = []
         for depot in depots:
             here, batch = split(batch, depot.lanes >= 0)
-            passed = depot.run(here, depot.lanes[here.column("port")], until)
-            out.append(passed.batch)
-            self.counters.split += passed.split
-            self.counters.merged += passed.merged
-            if len(passed.dropped):
-                self._drop_in_bank(depot, passed.dropped, passed.why, passed.drops)
+            out.append(self._passed(depot, depot.run(here, depot.lanes[here.column("port")], until)))
         return in_order(out)
+
+    def _passed(self, depot: Depot, passed: Passed) -> Batch:
+        """Count what a bank did; gives what came out."""
+        self.counters.split += passed.split
+        self.counters.merged += passed.merged
+        if len(passed.dropped):
+            self._drop_in_bank(depot, passed.dropped, passed.why, passed.drops)
+        return passed.batch
 
     # -- what is counted
 
