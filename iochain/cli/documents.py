@@ -195,9 +195,9 @@ def _engine(summary: "EngineSummary") -> Document:
                 "where": cost.where,
                 "stage": cost.stage,
                 "kind": "walks" if cost.is_walk else "runs",
-                "frames": cost.frames,
+                "times": cost.times,
                 "ns": cost.ns,
-                "frame_ns": cost.frame_ns,
+                "each_ns": cost.each_ns,
             }
             for cost in summary.stages
         ],

@@ -18,7 +18,7 @@ _US, _MS = 1_000, 1_000_000
 
 @frozen
 class StageCost:
-    """A stage that runs for each frame: how many frames it had, and the time that they took, in ns.
+    """A stage that runs for each frame: how many times it did, and the time in ns that it took.
 
     ``is_walk``: it is a header stage that looks at whole frames, so that no path through it can be remembered; the
     time is that of the whole walks. Else it is a user's function of packets or batch stage, and the time its own.
@@ -27,19 +27,19 @@ class StageCost:
     where: str
     stage: str
     is_walk: bool
-    frames: int
+    times: int
     ns: int
 
     @property
-    def frame_ns(self) -> int:
-        """Time of one frame."""
-        return self.ns // max(self.frames, 1)
+    def each_ns(self) -> int:
+        """Time of one frame, in ns."""
+        return self.ns // max(self.times, 1)
 
     def __str__(self) -> str:
         what = "looks at whole frames, which walk each by itself" if self.is_walk else "runs for each frame"
-        frames = f"{self.frames:,} frame{'' if self.frames == 1 else 's'}"
-        each = f"{self.frame_ns / _US:,.0f} µs each, {self.ns / _MS:,.0f} ms in all"
-        return f"stage {self.stage}, {self.where}, {what}: {frames}, {each}"
+        count = f"{self.times:,} {'walk' if self.is_walk else 'frame'}{'' if self.times == 1 else 's'}"
+        each = f"{self.each_ns / _US:,.0f} µs each, {self.ns / _MS:,.0f} ms in all"
+        return f"stage {self.stage}, {self.where}, {what}: {count}, {each}"
 
 
 @frozen
