@@ -270,7 +270,7 @@ class SlowLro:
                 self._flush(held, self.end_ns)
             self.polled = 0
         segment = Segment.of(frame.raw)
-        counts = segment is not None and frame.verified and self._has_data(frame.raw)
+        counts = frame.verified and self._has_data(frame.raw)
         if counts and self.polled == 0:
             self.end_ns = frame.time_ns + self.stage.poll_ns
         after = frame.time_ns + 1
@@ -285,11 +285,13 @@ class SlowLro:
 
     @staticmethod
     def _has_data(raw: bytes) -> bool:
-        """Whether a frame counts for a poll: TCP with more than 20 bytes behind an IP header of fixed length."""
+        """Whether a frame counts for a poll: TCP, more of it than a header of 20 bytes, behind the first IP header."""
         rest = raw[16:] if raw[12:14] == b"\x81\0" else raw[12:]
+        if len(rest) < 42:
+            return False
         if rest[:2] == b"\x08\0":
-            return int.from_bytes(rest[4:6], "big") > 40
-        return int.from_bytes(rest[6:8], "big") > 20
+            return rest[11] == 6 and int.from_bytes(rest[4:6], "big") > 40
+        return rest[:2] == b"\x86\xdd" and rest[8] == 6 and int.from_bytes(rest[6:8], "big") > 20
 
     def _hold(self, number: int, segment: Segment, verified: bool, after: int) -> bool:
         is_candidate = verified and self._is_candidate(segment)

@@ -21,8 +21,8 @@ OPTIONS += [b"\x08\x0a\0\0\0\x05\0\0\0\x01\x01\x01", b"\x03\x03\x07\0", b"\x02\0
 stages = st.one_of(
     st.builds(
         Aggregation,
-        mtu=st.sampled_from([0, 100, 1500]),
-        max_bytes=st.sampled_from([1, 300, 2000, 32000, 65535]),
+        mtu=st.sampled_from([0, 0, 100]),
+        max_bytes=st.sampled_from([1, 250, 2000, 65535, 65535]),
         max_frames=st.sampled_from([0, 2, 3, 65535]),
         sessions=st.integers(1, 3),
         poll_ns=st.sampled_from([1, 2, 20, 1000]),
@@ -59,9 +59,7 @@ def flows(draw: st.DrawFn) -> list[Segment]:
 
 
 changes = st.one_of(
-    st.just({}),
-    st.just({}),
-    st.just({}),
+    *[st.just({})] * 12,
     st.fixed_dictionaries({"ack": st.integers(0, 2**32 - 1), "window": st.integers(0, 65535)}),
     st.fixed_dictionaries(
         {"flags": st.sampled_from([ACK | PSH, ACK | PSH, ACK | FIN, ACK | CWR, ACK | ECE, ACK | URG, 0])}
