@@ -40,26 +40,27 @@ stages = st.one_of(
 
 @st.composite
 def flows(draw: st.DrawFn) -> list[Segment]:
-    """Segments of one flow, mostly in order and mostly to be put together."""
+    """Segments of one flow in order; half of the flows are quite to be put together."""
+    is_tame = draw(st.booleans())
     first = Segment(
         draw(st.one_of(st.integers(0, 3000), st.just(2**32 - 70))),
         source_port=draw(st.integers(1, 3)),
         is_6=draw(st.booleans()),
         tci=draw(st.sampled_from([None, None, 10])),
-        options=draw(st.sampled_from(OPTIONS)),
+        options=draw(st.sampled_from([b"", stamped(10, 1)] if is_tame else OPTIONS)),
     )
     found = []
     seq = first.seq
-    for _ in range(draw(st.integers(1, 8))):
-        size = draw(st.sampled_from([0, 1, 2, 3, 50, 50, 50, 51]))
+    for _ in range(draw(st.integers(2, 8))):
+        size = draw(st.sampled_from([50, 51, 3, 50, 1, 0]))
         segment = evolve(first, seq=seq, payload=draw(st.binary(min_size=size, max_size=size)))
-        found.append(evolve(segment, **draw(changes)))
+        found.append(segment if is_tame else evolve(segment, **draw(changes)))
         seq = (seq + size) % 2**32
     return found
 
 
 changes = st.one_of(
-    *[st.just({})] * 12,
+    st.just({}),
     st.fixed_dictionaries({"ack": st.integers(0, 2**32 - 1), "window": st.integers(0, 65535)}),
     st.fixed_dictionaries(
         {"flags": st.sampled_from([ACK | PSH, ACK | PSH, ACK | FIN, ACK | CWR, ACK | ECE, ACK | URG, 0])}
