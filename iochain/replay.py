@@ -232,7 +232,8 @@ class _Runner:
             if output is not None and is_written:
                 wanted = self.network.enter(wanted)
                 output.entered(wanted)
-            for fates in self.network.windows(wanted, end, entering=not is_written):
+            wanted, entering = self.network.recognise(wanted, entering=not is_written)
+            for fates in self.network.windows(wanted, end, entering):
                 if output is not None:
                     output.write(fates)
                 yield fates
@@ -323,7 +324,7 @@ class _Output:
 
     def entered(self, batch: Batch) -> None:
         """Remember what enters in the next window."""
-        self._entered = Waiting(batch)
+        self._entered = Waiting(Batch(batch.rows.copy(), batch.pins))  # the rows go on
 
     def write(self, fates: Fates) -> None:
         """Write a window, in the order of everything."""

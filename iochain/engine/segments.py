@@ -44,6 +44,17 @@ class Depot:
             source, serial = source_and_serial(fault.order)
             raise StageError(f"{place} {fault.what} (frame {serial} of source {source})") from fault.__cause__
 
+    @property
+    def works_in_place(self) -> bool:
+        """Whether the bank works on rows in their places, and leaves those alone that are at ports without a lane."""
+        return hasattr(self.bank, "run_among")
+
+    def run_among(self, batch: Batch, until: Instant) -> Passed:
+        """What the bank gives back of rows at all ports, for a bank that :attr:`works_in_place`."""
+        bank: Any = self.bank
+        passed: Passed = bank.run_among(batch, self.lanes, until)
+        return passed
+
     def passes(self, batch: Batch) -> bool:
         """Whether the bank says that it has nothing to do for any of these rows, and holds none."""
         concerns = getattr(self.bank, "concerns", None)

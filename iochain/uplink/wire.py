@@ -13,12 +13,13 @@ import numpy.typing as npt
 from attrs import define, frozen
 from numba import types
 
-from iochain.batch import Batch, Instant, Waiting
+from iochain.batch import EMPTY, Batch, Instant, Waiting
 from iochain.chain import Drop, Passed, Reason
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import TRANSPORT, parse_row
-from iochain.kernels.rows import ETHERNET_BYTES, MSS_IS_MTU, NO_TAG, ROW, ROWS, TAG_BYTES
+from iochain.kernels.raw import load_le64, store_le64
+from iochain.kernels.rows import ETHERNET_BYTES, MSS_IS_MTU, NO_TAG, ROWS, TAG_BYTES
 
 SMALLEST_FRAME: Final = 60
 FCS_BYTES: Final = 4
@@ -50,10 +51,13 @@ class Wire:
         return Wires.of(stages)
 
 
-# Columns of a lane's state: the link is busy until _BUSY ns and _REST / rate of the next.
-_RATE, _QUEUE, _SMALLEST, _MTU, _BUSY, _REST, _HEAD, _COUNT, _SUPER = range(9)
-_COLUMNS = 9
+# Columns of a lane's state: the link is busy until _BUSY ns and _REST / rate of the next; a gap takes _GAP ns and
+# _GAP_REST / rate of one.
+_RATE, _QUEUE, _SMALLEST, _MTU, _GAP, _GAP_REST, _BUSY, _REST, _HEAD, _COUNT, _SUPER = range(11)
+_COLUMNS = 11
 _NANO = 10**9
+_LOST: Final = 128
+"""Flag of a row that found no room; only while this module has it."""
 
 
 @define
@@ -69,7 +73,8 @@ class Wires:
         """Idle links."""
         lanes = np.zeros((len(stages), _COLUMNS), np.int64)
         for lane, stage in zip(lanes, stages, strict=True):
-            lane[:_BUSY] = stage.rate_bps, stage.queue_frames, stage.smallest_frame, stage.mtu
+            lane[:_GAP] = stage.rate_bps, stage.queue_frames, stage.smallest_frame, stage.mtu
+            lane[_GAP:_BUSY] = divmod(GAP_BITS * _NANO, stage.rate_bps)
             lane[_BUSY] = np.iinfo(np.int64).min
         longest = max((stage.queue_frames for stage in stages), default=1)
         return cls(lanes, np.zeros((len(stages), longest), np.int64), Waiting())
@@ -89,14 +94,24 @@ class Wires:
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Give each frame the time at which its last bit is sent; those that find the queue full are dropped."""
-        out, lost = np.empty(len(batch), ROW), np.empty(len(batch), ROW)
-        supers = int(self.super_frames.sum())
-        passed = send(batch.rows, lanes, self.lanes, self.queues, out, lost)
+        return self._send(Batch(batch.rows.copy(), batch.pins), lanes, False, until)
+
+    def run_among(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
+        """The same for rows in their places, by the lane of their port; those at ports without one (-1) just pass."""
+        return self._send(batch, lanes, True, until)
+
+    def _send(self, batch: Batch, lanes: npt.NDArray[np.int32], by_port: bool, until: Instant) -> Passed:
+        rows, supers = batch.rows, int(self.super_frames.sum())
+        lost = send(rows, lanes, by_port, self.lanes, self.queues)
         if int(self.super_frames.sum()) > supers:
-            infer_mss(out[:passed], np.zeros(w.COUNT, np.int64))
-        dropped = Batch(lost[: len(batch) - passed], batch.pins)
-        released = self.waiting.release(Batch(out[:passed], batch.pins), until)
-        return Passed(released, dropped, np.zeros(len(dropped), np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
+            infer_mss(rows, np.zeros(w.COUNT, np.int64))
+        dropped = EMPTY
+        if lost:
+            is_lost = rows["flags"] & _LOST != 0
+            dropped, batch = Batch(rows[is_lost], batch.pins), Batch(rows[~is_lost], batch.pins)
+            dropped.rows["flags"] &= 255 - _LOST
+        released = self.waiting.release(batch, until)
+        return Passed(released, dropped, np.zeros(lost, np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
 
 
 _STATE = types.Array(types.int64, 2, "C")
@@ -115,48 +130,84 @@ def _pad(row: Any, smallest: int) -> None:
         row.wire_length = smallest
 
 
-@compiled(types.int64(ROWS, _LANES, _STATE, _STATE, ROWS, ROWS))
-def send(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any) -> int:
-    """Copy every row to ``out`` with the time at which its FCS is sent, rounded up to ns, or to ``lost``: no room.
+@part
+def _get(lane: int, column: int) -> int:
+    return load_le64(lane + 8 * column)  # type: ignore[no-any-return]
 
-    Gives how many passed. A frame takes room in the queue until its first bit is sent. A super-frame without mss gets
-    the MTU, and the flag that says so.
+
+@part
+def _put(lane: int, column: int, value: int) -> None:
+    store_le64(lane + 8 * column, value)
+
+
+@part
+def _has_room(lane: int, queue: int, places: int, arrival: int) -> bool:
+    """Whether the queue has room when a frame arrives; those whose first bit is sent have left it."""
+    head, count = _get(lane, _HEAD), _get(lane, _COUNT)
+    if count == 0:
+        return _get(lane, _QUEUE) > 0
+    while count > 0 and load_le64(queue + 8 * head) <= arrival:
+        head = head + 1 if head + 1 < places else 0
+        count -= 1
+    _put(lane, _HEAD, head)
+    _put(lane, _COUNT, count)
+    return count < _get(lane, _QUEUE)
+
+
+@part
+def _wait(lane: int, queue: int, places: int, started: int) -> None:
+    """Take a place in the queue until the first bit is sent."""
+    head, count = _get(lane, _HEAD), _get(lane, _COUNT)
+    store_le64(queue + 8 * ((head + count) % places), started)
+    _put(lane, _COUNT, count + 1)
+
+
+@compiled(types.int64(ROWS, _LANES, types.boolean, _STATE, _STATE))
+def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any) -> int:
+    """Give every row, in its place, the time at which its FCS is sent, rounded up to ns; gives how many are _LOST.
+
+    ``lanes`` is by row or by port. A frame takes room in the queue until its first bit is sent. A super-frame without
+    mss gets the MTU, and the flag that says so.
     """
-    passed = 0
+    lost = 0
+    places = queues.shape[1]
     for i in range(len(rows)):
-        lane = state[lanes[i]]
-        queue = queues[lanes[i]]
-        arrival = rows[i].time_ns
-        while lane[_COUNT] > 0 and queue[lane[_HEAD]] <= arrival:
-            lane[_HEAD] = lane[_HEAD] + 1 if lane[_HEAD] + 1 < len(queue) else 0
-            lane[_COUNT] -= 1
-        if lane[_COUNT] >= lane[_QUEUE]:
-            lost[i - passed] = rows[i]
+        row = rows[i]
+        number = lanes[row.port] if by_port else lanes[i]
+        if number < 0:
             continue
-        out[passed] = rows[i]
-        row = out[passed]
-        _pad(row, lane[_SMALLEST])
-        if row.wire_length - ETHERNET_BYTES > lane[_MTU] + TAG_BYTES:
-            lane[_SUPER] += 1
+        lane = state.ctypes.data + 8 * _COLUMNS * number
+        queue = queues.ctypes.data + 8 * places * number
+        arrival = row.time_ns
+        if not _has_room(lane, queue, places, arrival):
+            row.flags |= _LOST
+            lost += 1
+            continue
+        _pad(row, _get(lane, _SMALLEST))
+        if row.wire_length - ETHERNET_BYTES > _get(lane, _MTU) + TAG_BYTES:
+            _put(lane, _SUPER, _get(lane, _SUPER) + 1)
             if row.mss == 0:
-                row.mss = lane[_MTU]
+                row.mss = _get(lane, _MTU)
                 row.flags |= MSS_IS_MTU
-        passed += 1
-        if lane[_BUSY] < arrival:
-            lane[_BUSY], lane[_REST] = arrival, 0
-        else:
-            started = lane[_BUSY] + (lane[_REST] > 0)
-            if started > arrival:
-                queue[(lane[_HEAD] + lane[_COUNT]) % len(queue)] = started
-                lane[_COUNT] += 1
+        busy, rest, rate = _get(lane, _BUSY), _get(lane, _REST), _get(lane, _RATE)
+        if busy < arrival:
+            busy, rest = arrival, 0
+        elif busy + (rest > 0) > arrival:
+            _wait(lane, queue, places, busy + (rest > 0))
         tag = TAG_BYTES if row.tag != NO_TAG else 0
-        bits = (max(row.wire_length + row.pad + tag, SMALLEST_FRAME) + OVERHEAD_BYTES) * 8
-        sent = (bits - GAP_BITS) * _NANO + lane[_REST]
-        row.time_ns = lane[_BUSY] + (sent + lane[_RATE] - 1) // lane[_RATE]
-        done = bits * _NANO + lane[_REST]
-        lane[_BUSY] += done // lane[_RATE]
-        lane[_REST] = done % lane[_RATE]
-    return passed
+        bits = (max(row.wire_length + row.pad + tag, SMALLEST_FRAME) + OVERHEAD_BYTES) * 8 - GAP_BITS
+        sent = bits * _NANO + rest
+        whole = sent // rate
+        rest = sent - whole * rate
+        row.time_ns = busy + whole + (rest > 0)
+        busy += whole + _get(lane, _GAP)
+        rest += _get(lane, _GAP_REST)
+        if rest >= rate:  # one division instead of two: they are what a frame costs here
+            busy += 1
+            rest -= rate
+        _put(lane, _BUSY, busy)
+        _put(lane, _REST, rest)
+    return lost
 
 
 @compiled(types.void(ROWS, types.Array(types.int64, 1, "C")))
