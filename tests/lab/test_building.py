@@ -87,8 +87,11 @@ def test_wiring_reads_as_a_sentence() -> None:
     for name in ("web", "db"):
         prod.vm(name)
     prod.port("web").output.insert(no_echo, before="vlan")
-    assert str(prod.port("web").output) == "output of web: reverse path → no_echo → vlan → receive filter"
-    assert str(prod.port("db").output) == "output of db: reverse path → vlan → receive filter"
+    assert (
+        str(prod.port("web").output)
+        == "output of web: reverse path → no_echo → vlan → receive filter → large split → checksum"
+    )
+    assert str(prod.port("db").output) == "output of db: reverse path → vlan → receive filter → large split → checksum"
     assert str(prod.port("db").input) == "input of db: mtu → bpdu filter → forged transmits → vlan"
 
 
@@ -106,20 +109,20 @@ def test_the_chains_of_that_lab() -> None:
     assert [
         str(chain) for port in lab.wiring.ports for chain in (lab.port(port.name).input, lab.port(port.name).output)
     ] == [
-        "input of vmnic0: link → vlan → mtu",
-        "output of vmnic0: link → vlan → mtu → wire",
-        "input of vmnic1: link → vlan → mtu",
-        "output of vmnic1: link → vlan → mtu → wire",
+        "input of vmnic0: LRO → link → vlan → mtu",
+        "output of vmnic0: link → vlan → mtu → segmentation → checksum → NIC segmentation → NIC checksum → wire",
+        "input of vmnic1: LRO → link → vlan → mtu",
+        "output of vmnic1: link → vlan → mtu → segmentation → checksum → NIC segmentation → NIC checksum → wire",
         "input of vmk0: mtu → bpdu filter → vlan",
-        "output of vmk0: reverse path → vlan → receive filter",
+        "output of vmk0: reverse path → vlan → receive filter → checksum",
         "input of web: mtu → bpdu filter → vlan",
-        "output of web: reverse path → vlan → receive filter",
+        "output of web: reverse path → vlan → receive filter → large split → checksum",
         "input of db: mtu → bpdu filter → vlan",
-        "output of db: reverse path → vlan → receive filter",
+        "output of db: reverse path → vlan → receive filter → large split → checksum",
         "input of both.eth0: mtu → bpdu filter → vlan",
-        "output of both.eth0: reverse path → vlan → receive filter",
+        "output of both.eth0: reverse path → vlan → receive filter → large split → checksum",
         "input of both.eth1: mtu → bpdu filter → forged transmits → vlan → shaper",
-        "output of both.eth1: (empty)",
+        "output of both.eth1: large split → checksum",
     ]
 
 
@@ -193,7 +196,7 @@ def test_an_edit_that_cannot_be_made_is_not_kept() -> None:
     lab = two_vms()
     with pytest.raises(ValueError, match="output of web has no stage 'vlans'; it has reverse path, vlan"):
         lab.port("web").output.insert(no_echo, before="vlans")
-    assert lab.port("web").output.names == ["reverse path", "vlan", "receive filter"]
+    assert lab.port("web").output.names == ["reverse path", "vlan", "receive filter", "large split", "checksum"]
     lab.start()
 
 

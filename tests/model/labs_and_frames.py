@@ -191,7 +191,7 @@ def as_iochain(lab: Lab) -> iochain.Lab:
         client.name: {"network": client.group, "mac": client.mac.hex(":")} for client in every if client.is_vmkernel
     }
     vms = {client.name: _vm(client) for client in every if not client.is_vmkernel}
-    return iochain.Lab(lab.version, hosts={"esx1": host}, vms=vms, options=dict(lab.options))
+    return iochain.Lab(lab.version, hosts={"esx1": host}, vms=vms, options={**lab.options, "offloads": "none"})
 
 
 def _switch(switch: Switch) -> dict[str, Any]:

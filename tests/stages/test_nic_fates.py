@@ -75,10 +75,21 @@ def ipv4(protocol: int) -> bytes:
     return b"\x08\x00\x45" + bytes(8) + bytes([protocol]) + bytes(10)
 
 
-@pytest.mark.parametrize(("protocol", "passes"), [(6, True), (17, False)])
-def test_super_frames_of_tcp_pass(protocol: int, passes: bool) -> None:
+@pytest.mark.parametrize("protocol", [6, 17])
+@pytest.mark.parametrize(
+    ("mss", "tcp_passes", "passes"),
+    [
+        (None, False, set()),
+        (1460, False, {6, 17}),  # large packets, by the segment size that they have
+        (None, True, {6}),
+    ],
+)
+def test_large_packets_pass(protocol: int, mss: int | None, tcp_passes: bool, passes: set[int]) -> None:
     sent = frame(OTHER, rest=ipv4(protocol), length=40_000)
-    assert isinstance(Mtu(1500)(sent, UPLINK), Frame) is passes
+    if mss is not None:
+        sent.words[w.MSS] = mss  # type: ignore[index]
+        sent.words[w.PRESENT] |= 1 << w.MSS  # type: ignore[index]
+    assert isinstance(Mtu(1500, tcp_passes)(sent, UPLINK), Frame) is (protocol in passes)
 
 
 def test_a_cut_frame_counts_with_its_length_on_the_wire() -> None:
@@ -95,11 +106,11 @@ def test_a_cut_frame_counts_with_its_length_on_the_wire() -> None:
         (SentTag(), data(tci=DEI | 10), {"has TAG": 1, "TAG": 0xFFFF}),
         (ReceivedTag(), data(tci=5 << 13 | 10), {"has TAG": 1, "TAG": 0xFFF | DEI}),
         (Mtu(1500), data(length=60), {}),  # shorter or longer is a derived field
-        (Mtu(1500), data(length=1600), {"has TRANSPORT": 1}),
+        (Mtu(1500), data(length=1600), {"has MSS": 1}),
         (
-            Mtu(1500),
+            Mtu(1500, tcp_passes=True),
             data(rest=ipv4(6), length=1600),
-            {"has TRANSPORT": 1, "TRANSPORT": (1 << 64) - 1},
+            {"has MSS": 1, "has TRANSPORT": 1, "TRANSPORT": (1 << 64) - 1},
         ),
         (Link(Table("links", True)), data(), {}),
     ],
