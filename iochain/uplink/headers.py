@@ -16,7 +16,7 @@ from numba import types
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import TRANSPORT, WORD_BYTES, _parse_types
-from iochain.kernels.raw import load_be16, load_be64, load_le64, load_u8, store_le64
+from iochain.kernels.raw import load_be16, load_be64, load_le32, load_le64, load_u8, store_le64
 from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, ROWS
 
 
@@ -79,6 +79,7 @@ OUTER_TRANSPORT: Final = 12
 OUTER_FINAL: Final = 13
 OUTER_END: Final = 14
 COLUMNS: Final = 15
+BYTES: Final = COLUMNS * WORD_BYTES  # of the vector of one frame
 
 FOUND, NOT_IP, NOT_TRANSPORT, FRAGMENT, CUT = range(5)
 """Results: all is there; neither IPv4 nor IPv6; neither TCP nor UDP, or hidden; a fragment; cut inside the headers."""
@@ -92,6 +93,8 @@ _TUNNEL_BYTES = 8  # of VXLAN, and of Geneve without its options
 _JUMBO_OPTION = 0x00C2_04  # length 0 (8 bytes in all), option 0xC2, 4 bytes long
 _VXLAN_PORTS = (4789, 8472)
 _GENEVE_PORT = 6081
+_TUNNEL_PORTS = (*_VXLAN_PORTS, _GENEVE_PORT)
+_PLAIN_IPV4 = 0x450008  # EtherType and first byte, as a little-endian load sees them
 _VXLAN_HAS_VNI = 0x08
 _ETHERNET_IN_GENEVE = 0x6558
 _VXLAN, _VXLAN6, _GENEVE = 1, 2, 3
@@ -100,9 +103,9 @@ _PLAIN = 3  # kinds without encapsulation, which each encapsulation has too
 
 def find_all(rows: Any, index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The headers of the rows at these indices: an array of (indices, ``COLUMNS``)."""
-    found = np.zeros((len(index), COLUMNS), np.int64)
+    found = np.empty((len(index), COLUMNS), np.int64)
     if len(index):
-        find_rows(rows, index, np.zeros(w.COUNT, np.int64), found)
+        find_rows(rows, index, np.zeros(w.COUNT, np.int64), found, True)
     return found
 
 
@@ -230,14 +233,44 @@ def _enter_tunnel(base: int, tunnel: int, found: int) -> int:
 
 
 @part
-def find(row: Any, words: int, found: int) -> int:
+def _find_plain(base: int, captured: int, wire_end: int, found: int) -> bool:
+    """Find the headers of whole TCP or UDP over IPv4 without tags, options or tunnel; False: it is none.
+
+    Nearly all frames are such, and what the parser finds in five times the time is the same; a test holds that.
+    """
+    if captured < 42 or load_le32(base + 12) & 0xFFFFFF != _PLAIN_IPV4 or load_be16(base + 20) & 0x3FFF:
+        return False
+    protocol, end = load_u8(base + 23), min(wire_end, 14 + load_be16(base + 16))
+    payload = 42
+    if protocol == TCP and captured >= 54:
+        payload = 34 + (load_u8(base + 46) >> 4) * 4
+    elif protocol != UDP or load_be16(base + 36) in _TUNNEL_PORTS:
+        return False
+    if payload > min(captured, end) or (protocol == TCP and payload < 54):
+        return False
+    if protocol == UDP and _UDP_BYTES <= load_be16(base + 38) < end - 34:
+        end = 34 + load_be16(base + 38)
+    for column, value in ((KIND, 0), (PROTOCOL, protocol), (NETWORK, 14), (NETWORK_6, 0), (JUMBO, 0)):
+        put(found, column, value)
+    for column, value in ((TRANSPORT_AT, 34), (PAYLOAD, payload), (END, end), (FINAL, 30), (OUTER_NETWORK, 0)):
+        put(found, column, value)
+    put(found, RESULT, FOUND)
+    return True
+
+
+@part
+def find(row: Any, words: int, found: int, has_plain: bool) -> int:
     """Find the headers of a row; gives and notes the result (FOUND, or why not).
 
     ``words`` is the address of room for a frame's words (``words.COUNT`` int64), ``found`` of ``COLUMNS`` int64 that
-    are written. Of a tunnel whose inner packet has neither TCP nor UDP only the outer columns are right.
+    are written. Of a tunnel whose inner packet has neither TCP nor UDP only the outer columns are right. Without
+    ``has_plain`` plain packets are parsed as all others are.
     """
     base = row.address + row.skip - ADDRESS_BYTES
+    if has_plain and _find_plain(base, row.length, row.wire_length, found):
+        return FOUND
     start, captured, end, tunnel, result = 0, row.length, row.wire_length, 0, FOUND
+    put(found, KIND, 0)
     put(found, PROTOCOL, 0)
     put(found, OUTER_NETWORK, 0)
     for depth in range(2):  # the frame, and the one that it carries: a loop, so that one parser is compiled
@@ -260,12 +293,12 @@ def find(row: Any, words: int, found: int) -> int:
     return result
 
 
-@compiled(
-    types.void(
-        ROWS, types.Array(types.int64, 1, "C"), types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
-    )
-)
-def find_rows(rows: Any, index: Any, words: Any, found: Any) -> None:
+_VECTOR = types.Array(types.int64, 1, "C")
+
+
+@compiled(types.void(ROWS, _VECTOR, _VECTOR, types.Array(types.int64, 2, "C"), types.boolean))
+def find_rows(rows: Any, index: Any, words: Any, found: Any, has_plain: bool) -> None:
     """Fill ``found[i]`` from row ``index[i]``; ``words`` is room to parse in."""
+    room, vectors = words.ctypes.data, found.ctypes.data
     for i in range(len(index)):
-        find(rows[index[i]], words.ctypes.data, found.ctypes.data + i * COLUMNS * WORD_BYTES)
+        find(rows[index[i]], room, vectors + BYTES * i, has_plain)

@@ -202,9 +202,10 @@ def _is_undone(row: Any, base: int, found: int) -> int:
 def mark_rows(rows: Any, mtus: Any, from_flows: int, index: Any, found: Any, keys: Any, sizes: Any) -> int:
     """Write mss and checksum of the rows in ``index``, and remember full segments; gives how many ask for something."""
     marked = 0
+    vectors = found.ctypes.data
     for i in range(len(index)):
         row, mtu = rows[index[i]], mtus[rows[index[i]].port]
-        headers = found.ctypes.data + 8 * h.COLUMNS * i
+        headers = vectors + h.BYTES * i
         base = row.address + row.skip - ADDRESS_BYTES
         is_long, result = _is_long(row, mtu), get(headers, h.RESULT)
         if result == h.FOUND and get(headers, h.PROTOCOL) == h.TCP:

@@ -275,9 +275,10 @@ def find_large(rows: Any, index: Any) -> int:
 @compiled(types.void(ROWS, _LANES, _TABLE, _TABLE, _ROW_INDEX, _TABLE, _TABLE))
 def plan_segments(rows: Any, lanes: Any, settings: Any, counters: Any, index: Any, found: Any, work: Any) -> None:
     """Say in ``work`` what becomes of each row in ``index``, and count it."""
+    vectors = found.ctypes.data
     for i in range(len(index)):
         row, lane = rows[index[i]], lanes[index[i]]
-        headers = found.ctypes.data + 8 * h.COLUMNS * i
+        headers = vectors + h.BYTES * i
         is_whole = get(headers, h.RESULT) == h.FOUND
         if is_whole and settings[lane, _KINDS] >> get(headers, h.KIND) & 1 == 0:
             work[i, _PIECES] = 1
@@ -323,9 +324,10 @@ def plan_pieces(
     rows: Any, lanes: Any, settings: Any, counters: Any, came: Any, index: Any, found: Any, work: Any
 ) -> None:
     """Say in ``work`` into which pieces each row in ``index`` is cut, and count it."""
+    vectors = found.ctypes.data
     for i in range(len(index)):
         row, lane = rows[index[i]], lanes[index[i]]
-        headers = found.ctypes.data + 8 * h.COLUMNS * i
+        headers = vectors + h.BYTES * i
         work[i, _PIECES] = 1
         mode, size = settings[lane, _MODE], settings[lane, _SIZE]
         payload = get(headers, h.END) - get(headers, h.PAYLOAD)
@@ -463,7 +465,7 @@ def _cut_row(row: Any, found: int, pieces: int, units: int, how: int, out: Any, 
         kept = _flags_of(flags, k == 0, k == pieces - 1, how & _WITH_CWR)
         _write_headers(address, end, k * units, sequence + start, kept, found)
         is_done = 1 if how & _WITH_SUMS and there == here else 0
-        payload_sum = total(address + headers, there) if is_done else 0
+        payload_sum = total(source + start, there) if is_done else 0  # what was just written could not be read at once
         _sum_tcp(address, end, payload_sum, found, is_done)
         if outer:
             _sum_outer(address, end, payload_sum, found, is_done)
@@ -482,6 +484,7 @@ def cut(rows: Any, index: Any, found: Any, work: Any, out: Any, lost: Any, why: 
     """Copy rows to ``out``, those in ``index`` as pieces or to ``lost``, as ``work`` says; bytes go to ``memory``."""
     address = memory.ctypes.data
     made = dropped = begin = 0
+    vectors = found.ctypes.data
     for i in range(len(index) + 1):
         end = index[i] if i < len(index) else len(rows)
         for j in range(begin, end):
@@ -499,6 +502,6 @@ def cut(rows: Any, index: Any, found: Any, work: Any, out: Any, lost: Any, why: 
         for k in range(pieces):
             out[made + k] = row
         if pieces > 1:
-            headers = found.ctypes.data + 8 * h.COLUMNS * i
+            headers = vectors + h.BYTES * i
             address = _cut_row(row, headers, pieces, work[i, _UNITS], work[i, _HOW], out, made, address)
         made += pieces
