@@ -1,7 +1,9 @@
 """Writing one pcapng with an interface for each place that frames are seen at, their directions and comments."""
 
 import os
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from os import PathLike, fspath
 from types import TracebackType
@@ -36,7 +38,10 @@ STANDARD_OUTPUT: Final = "-"
 BUFFER_BYTES: Final = 1 << 20
 NO_COMMENT: Final = -1
 Numbers = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
 
+_BUFFERS: Final = 3
+"""Buffers of a writer: one that is filled, and at most two that are being written meanwhile."""
 _NANOSECONDS: Final = 9
 _FIRST_COMMENTS: Final = 16
 _ROOM_BESIDE: Final = PACKET_BYTES + 1024
@@ -131,9 +136,10 @@ class PcapngWriter:
             self._target.close()
 
     def _make_room(self, row: Any) -> None:
-        """Empty the buffer; where a single frame is greater than it, make it greater."""
+        """Have the buffer written, and go on with another; where a single frame is greater than it, make it greater."""
         if self._filled:
-            self.flush()
+            self._buffer = self._target.write_beside(self._buffer, self._filled)
+            self._filled = 0
             return
         needed = int(row["length"]) + int(row["pad"]) + _ROOM_BESIDE + max(map(len, self._options), default=0)
         self._buffer = known(np.empty(max(needed, len(self._buffer)), np.uint8))
@@ -147,6 +153,8 @@ class Target:
         self.bytes = 0
         self.is_closed = False
         self._fault: CaptureError | None = None
+        self._writer: ThreadPoolExecutor | None = None
+        self._under_way: deque[tuple[Future[None], Bytes]] = deque()
         self._is_ours = isinstance(target, str | PathLike)
         self._stream: Any = target
         self.name = fspath(target) if isinstance(target, str | PathLike) else getattr(target, "name", "the stream")
@@ -160,6 +168,32 @@ class Target:
 
     def write(self, block: Any) -> None:
         """Write all bytes. Raises CaptureError where the system refuses some; nothing is written after that."""
+        self._wait()
+        self._write(block)
+        self.bytes += len(block)
+
+    def write_beside(self, buffer: Bytes, count: int) -> Bytes:
+        """Write the first ``count`` bytes of a buffer while the caller goes on; gives a buffer that is free.
+
+        Raises CaptureError, as :meth:`write`, for what was written before.
+        """
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, "capture writer")
+        size = len(buffer)
+        self.bytes += count
+        self._under_way.append((self._writer.submit(self._write, buffer[:count]), buffer))
+        if len(self._under_way) < _BUFFERS:
+            return known(np.empty(size, np.uint8))
+        written, buffer = self._under_way.popleft()
+        written.result()
+        return buffer
+
+    def _wait(self) -> None:
+        """Until all that is written beside is written."""
+        while self._under_way:
+            self._under_way.popleft()[0].result()
+
+    def _write(self, block: Any) -> None:
         if self._fault:
             raise self._fault
         rest = memoryview(block).cast("B")
@@ -169,14 +203,22 @@ class Target:
                 if written is None:
                     raise BlockingIOError(os.strerror(11))
                 rest = rest[written:]
-                self.bytes += written
         except OSError as error:
             self._fault = CaptureError(f"{self.name}: cannot be written: {_reason(error)}")
-            self.close()
+            self._close()
             raise self._fault from error
 
     def close(self) -> None:
         """Close the file; a stream of the caller's, and standard output, stay open. Raises CaptureError."""
+        try:
+            self._wait()
+        finally:
+            if self._writer is not None:
+                self._writer.shutdown()
+                self._writer = None
+            self._close()
+
+    def _close(self) -> None:
         self.is_closed = True
         try:
             if self._is_ours:
