@@ -1,5 +1,6 @@
 """Replay: captures through a lab, to counters, a table of drops, and a capture of all delivered copies and drops."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from os import PathLike, fspath
@@ -20,6 +21,8 @@ from iochain.engine.network import Engine, Fates, Network, default_engine
 from iochain.engine.path import Dropped
 from iochain.engine.summary import EngineSummary
 from iochain.engine.walk import Listener
+from iochain.experiment.running import Experiment
+from iochain.experiment.timeline import Timeline, timeline_of
 from iochain.hints import hints
 from iochain.kernels.order import order_of_rows
 from iochain.topology.entry import CaptureNames, entry_chain
@@ -38,7 +41,10 @@ _NO_COMMENT = -1
 
 @frozen
 class Options:
-    """How a replay is run. Times are nanoseconds since 1970; ``output`` is a pcapng file, ``-``, or a folder."""
+    """How a replay is run. Times are nanoseconds since 1970; ``output`` is a pcapng file, ``-``, or a folder.
+
+    ``timeline`` says what happens to the lab meanwhile: a YAML file, or pairs of a time and an action.
+    """
 
     at: str | None = None
     captured_at: CapturedAt | None = None
@@ -48,6 +54,7 @@ class Options:
     output: str | None = field(default=None, converter=optional(fspath))
     points: tuple[CapturePoint, ...] = DEFAULT_POINTS
     piece_bytes: int = 1 << 20
+    timeline: Timeline | None = field(default=None, converter=optional(timeline_of))
     engine: Engine = field(factory=default_engine, converter=Engine)
 
 
@@ -193,13 +200,20 @@ class _Runner:
     options: Options
     names: CaptureNames = field(factory=CaptureNames)
     network: Network = field(init=False)
+    experiment: Experiment | None = None  # where the lab has cables, or things happen to it
     summary: EngineSummary = field(init=False)  # once all windows were run
     sources: Sequence[Source] = ()
     _known_interfaces: int = 0
 
     def __attrs_post_init__(self) -> None:
-        chain = entry_chain(self.wiring, self.names, self.options.at, self.options.captured_at)
-        self.network = Network.of(self.wiring, chain, self.options.engine)
+        changes = bool(self.wiring.cables) or self.options.timeline is not None
+        wiring = copy.deepcopy(self.wiring) if changes else self.wiring  # events change its tables
+        chain = entry_chain(wiring, self.names, self.options.at, self.options.captured_at)
+        if changes:
+            self.experiment = Experiment.of(wiring, chain, self.options.engine)
+            self.network = self.experiment.network
+        else:
+            self.network = Network.of(wiring, chain, self.options.engine)
         for number, name in enumerate(self.captures):
             self.names.files.set(number, name)
 
@@ -225,15 +239,19 @@ class _Runner:
     def _windows(
         self, reader: CaptureReader, output: "_Output | None", progress: Progress | None, last_serial: int | None
     ) -> Iterator[Fates]:
+        timed = None if self.experiment is None else _Timed(self.experiment, self.options.timeline)
         for batch, until in reader:
             self._name_interfaces(reader)
             wanted, end = _up_to(batch, until, last_serial)
+            if timed is not None:
+                timed.meet(wanted)
             is_written = output is not None and output.wants_entered
             if output is not None and is_written:
                 wanted = self.network.enter(wanted)
                 output.entered(wanted)
             wanted, entering = self.network.recognise(wanted, entering=not is_written)
-            for fates in self.network.windows(wanted, end, entering):
+            windows = self.network.windows if timed is None else timed.windows
+            for fates in windows(wanted, end, entering):
                 if output is not None:
                     output.write(fates)
                 yield fates
@@ -246,6 +264,32 @@ class _Runner:
         for number in range(self._known_interfaces, len(reader.interfaces)):
             self.names.interfaces.set(number, reader.interfaces[number].name)
         self._known_interfaces = len(reader.interfaces)
+
+
+@define
+class _Timed:
+    """The time of an experiment in a replay: it begins with the first frame, and ends with the last or what happens
+    last of the timeline."""
+
+    experiment: Experiment
+    timeline: Timeline | None
+    last_ns: int | None = None
+
+    def meet(self, batch: Batch) -> None:
+        """The next frames of the captures. LabError if the timeline cannot be."""
+        times = batch.column("time_ns")
+        if self.last_ns is None:
+            first_ns = int(times[0]) if len(batch) else 0
+            self.experiment.start(first_ns)
+            self.last_ns = first_ns if self.timeline is None else self.timeline.put_on(self.experiment.live, first_ns)
+        if len(batch):
+            self.last_ns = max(self.last_ns, int(times[-1]))
+
+    def windows(self, batch: Batch, until: Instant, entering: bool) -> Iterator[Fates]:
+        """The windows of these frames."""
+        last_ns = self.last_ns if until == FOREVER else None
+        yield from self.experiment.windows(batch, until, entering, last_ns)
+        self.experiment.network.report.ended("end of piece")
 
 
 def _up_to(batch: Batch, until: Instant, last_serial: int | None) -> tuple[Batch, Instant]:

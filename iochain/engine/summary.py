@@ -58,11 +58,12 @@ class EngineSummary:
     most_keys: int
     limit_reached: int
     stages: tuple[StageCost, ...]
+    windows: str = ""  # how many there were, and what cut them, where the network changed while it ran
 
     @classmethod
     def of(cls, network: Network, engine: str) -> "EngineSummary":
         """The summary of a network at the end of its run, before it is restored."""
-        decider = network.decider
+        decider = getattr(network.decider, "inner", network.decider)
         walker, statistics = decider.walker, decider.statistics if isinstance(decider, Remembered) else None
         looking = [StageCost(*place, True, cost.frames, cost.ns) for place, cost in walker.whole.items()]
         stages = [*looking, *_stages_of(network.input), *_stages_of(network.output)]
@@ -75,11 +76,14 @@ class EngineSummary:
             decider.most_keys if isinstance(decider, Remembered) else 0,
             statistics.limit_reached if statistics else 0,
             tuple(sorted(stages, key=lambda cost: -cost.ns)),
+            str(getattr(network, "report", "")),
         )
 
     def notes(self) -> Iterator[str]:
         """What a user should know of it, in sentences: what made the run slow."""
         yield from map(str, self.stages)
+        if self.windows:
+            yield self.windows
         if self.limit_reached:
             times = "once" if self.limit_reached == 1 else f"{self.limit_reached:,} times"
             yield f"{self.most_keys:,} keys of paths were in use {times}, and all were forgotten, to bound the memory"
