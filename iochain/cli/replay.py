@@ -52,6 +52,12 @@ def points_given(ctx: click.Context, param: click.Parameter, value: str | None) 
     metavar="POINT,...",
     help="What is written: entered, delivered, dropped. Default: delivered,dropped.",
 )
+@click.option(
+    "--timeline",
+    type=click.Path(),
+    metavar="FILE",
+    help="What happens to the lab meanwhile: a YAML list of entries like {at: 5 s, link_down: esx01.vmnic0}.",
+)
 @click.option("--all-ports", is_flag=True, help="Show ports without traffic too.")
 def replay(
     captures: tuple[str, ...],
