@@ -132,14 +132,14 @@ def _final_destination(base: int, network: int, transport: int) -> int:
 
     Types 0 and 2 end with it, a segment routing header (type 4, RFC 8754) begins its list with it.
     """
-    header, at = load_u8(base + network + 6), network + _IPV6_BYTES
+    header, at, final = load_u8(base + network + 6), network + _IPV6_BYTES, network + 24
     while at < transport:
         size = (load_u8(base + at + 1) + 1) * 8
         if header == _ROUTING and load_u8(base + at + 3) > 0 and size >= 24:
-            return at + 8 if load_u8(base + at + 2) == 4 else at + size - 16
+            final = at + 8 if load_u8(base + at + 2) == 4 else at + size - 16
         header = load_u8(base + at)
         at += size
-    return network + 24
+    return final
 
 
 @part
