@@ -431,6 +431,8 @@ def open_output(wiring: Wiring, options: Options) -> Any:
 
 
 def _description(port: Port) -> str:
+    if port.kind is PortKind.PHYSICAL:
+        return f"port of physical switch {port.switch}"
     what = {PortKind.VNIC: "vNIC", PortKind.VMKERNEL: "vmkernel adapter", PortKind.UPLINK: "uplink"}[port.kind]
     group = f", port group {port.portgroup}" if port.portgroup else ""
     return f"{what} on {port.switch} of {port.host}, port {port.id}{group}"

@@ -31,6 +31,7 @@ KINDS: Final[Mapping[PortKind, str]] = {
     PortKind.VNIC: "vNIC",
     PortKind.VMKERNEL: "vmkernel adapter",
     PortKind.UPLINK: "uplink",
+    PortKind.PHYSICAL: "port of a physical switch",
 }
 ADDRESS_KINDS: Final = ("unicast", "multicast", "broadcast")
 
