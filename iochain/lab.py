@@ -271,7 +271,8 @@ class SwitchDraft:
 
     def port(self, name: str | int, **keys: Any) -> "PortHandle":
         """A port of the switch, with what it says itself: ``mode``, ``vlan``, ``bpdu_guard``, ``channel`` …"""
-        if keys:
+        counted = str(name).isdecimal() and int(name) in range(1, 1 + (self.data.get("count") or 0))
+        if keys or not (counted or str(name) in self.data.get("ports", {})):
             _into(self.lab, self.data.setdefault("ports", {}), str(name), keys)
         return PortHandle(self.lab, f"{self.name}.{name}")
 

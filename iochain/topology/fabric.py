@@ -110,8 +110,8 @@ class Fabric:
         self._causes.setdefault(port, set()).add(cause)
 
     def regain(self, port: int, cause: str = LINK) -> None:
-        """A cause is gone; the port has a link again if none is left."""
-        self._causes.get(port, set()).discard(cause)
+        """A cause is gone; the port has a link again if none is left. LINK takes the lab's own ``link: down`` with it."""
+        self._causes.get(port, set()).difference_update({cause, SHUT} if cause == LINK else {cause})
 
     def settle(self) -> frozenset[int]:
         """Make what follows from the links: states, spanning tree, floods, channels; forget MACs where no way leads.
