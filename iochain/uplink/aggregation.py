@@ -18,7 +18,6 @@ from attrs import define, field, frozen
 
 from iochain.batch import EMPTY, Batch, Instant, Waiting, joined_pins, pins_of
 from iochain.chain import Passed
-from iochain.kernels import words as w
 from iochain.kernels.checked import known
 from iochain.kernels.rows import ROW
 from iochain.uplink import sessions as s
@@ -131,8 +130,7 @@ class Aggregation:
         return sum(bit for bit, is_set in bits.items() if is_set)
 
 
-def _no_pieces() -> npt.NDArray[np.int64]:
-    return np.zeros((0, s.PIECE_COLUMNS), np.int64)
+_NOTHING: Final = np.zeros((0, s.PIECE_COLUMNS), np.int64)
 
 
 @define
@@ -143,7 +141,7 @@ class Aggregators:
     sessions: npt.NDArray[np.int64]
     heads: npt.NDArray[np.void]
     listed: npt.NDArray[np.int64]
-    pieces: npt.NDArray[np.int64] = field(factory=_no_pieces)
+    pieces: npt.NDArray[np.int64] = _NOTHING
     pins: tuple[object, ...] = ()
     in_sessions: int = 0
     waiting: Waiting = field(factory=Waiting)
@@ -212,8 +210,8 @@ class Aggregators:
         made = np.empty((most // 2, s.SESSION_COLUMNS), np.int64)
         pieces = np.empty((most, s.PIECE_COLUMNS), np.int64)
         pieces[: len(self.pieces)] = self.pieces
-        scratch = np.zeros(s.WORK_COLUMNS + w.COUNT, np.int64)
-        scratch[s.NEXT_PIECE] = len(self.pieces)
+        handed = np.zeros(s.HANDED_COLUMNS, np.int64)
+        handed[s.NEXT_PIECE] = len(self.pieces)
         filled, count = s.put_together(
             batch.rows,
             lanes,
@@ -226,28 +224,26 @@ class Aggregators:
             self.listed,
             out,
             made,
-            scratch,
+            handed,
         )
-        made = made[:count]
-        merged = int(made[:, s.COUNT].sum()) - count
-        pins = joined_pins((batch, Batch(EMPTY.rows, self.pins)))
+        merged = int(handed[s.MERGED])
+        pins = joined_pins((batch, Batch(EMPTY.rows, self.pins))) if self.pins else batch.pins
         self._keep(pieces, pins, most - filled - merged)
         if count:
-            pins += (self._assembled(made, pieces, out),)
+            memory = known(np.empty(int(handed[s.ROOM]), np.uint8))
+            s.assemble(made[:count], pieces, out, memory)
+            pins = (*pins, memory)
         return merged, Batch(out[:filled], pins)
-
-    def _assembled(self, made: npt.NDArray[np.int64], pieces: npt.NDArray[np.int64], out: npt.NDArray[np.void]) -> Any:
-        """The memory with the bytes of all large packets, to which their rows point then."""
-        memory = known(np.empty(int(made[:, [s.PAYLOAD_AT, s.CAPTURED]].sum()), np.uint8))
-        s.assemble(made, pieces, out, memory)
-        return memory
 
     def _keep(self, pieces: npt.NDArray[np.int64], pins: tuple[object, ...], held: int) -> None:
         """Keep what open sessions need, and no more."""
         self.in_sessions = held
+        if not held:
+            self.pieces, self.pins = _NOTHING, ()
+            return
         kept = np.empty((held, s.PIECE_COLUMNS), np.int64)
-        count = s.keep_pieces(self.lanes, self.sessions, pieces, self.listed, kept) if held else 0
+        count = int(s.keep_pieces(self.lanes, self.sessions, pieces, self.listed, kept))
         self.pieces = kept[:count].copy()
         rows = np.zeros(count, ROW)
         rows["address"] = self.pieces[:, s.PIECE_FRAME]
-        self.pins = pins_of(rows, pins) if count else ()
+        self.pins = pins_of(rows, pins)

@@ -11,9 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numba import types
 
-from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.parse import TRANSPORT, parse_row
 from iochain.kernels.raw import (
     copy,
     load_be16,
@@ -42,20 +40,21 @@ LANE_COLUMNS: Final = COUNTED + 6
 IPV6, OTHER_OPTIONS, FLUSH_ON_PSH, SAME_MACS, SUMS, VERIFY = 1, 2, 4, 8, 16, 32
 """Bits of RULES."""
 
-# Columns of a session; one of no frames is free. LENGTH counts from the IP header, PAYLOAD_AT from the first address.
-COUNT, FLOW, ADDRESS_1, ADDRESS_2, ADDRESS_3, ADDRESS_4, NEXT, LENGTH, PAYLOAD_AT, LARGEST, MACS, HEAD = range(12)
-ACK, WINDOW, STAMP_AT, STAMP, ECHO, PUSHED, SUM, CAPTURED, IS_WHOLE, FIRST, LAST, PLACE = range(12, 24)
-SESSION_COLUMNS: Final = 24
+# Columns of a session; one of no frames is free. LENGTH counts from the IP header,
+# PAYLOAD_AT and STAMP_AT from the first byte; MACS and HEAD are where the first frame begins, without and with skip.
+COUNT, FLOW, NEXT, LENGTH, PAYLOAD_AT, LARGEST, MACS, HEAD, ACK, WINDOW = range(10)
+STAMP_AT, STAMP, ECHO, PUSHED, SUM, CAPTURED, IS_WHOLE, FIRST, LAST, PLACE = range(10, 20)
+SESSION_COLUMNS: Final = 20
 
 # Columns of a piece: where payload lies, how much of it was captured, the next piece of its session,
 # and where its frame begins.
 PIECE_AT, PIECE_BYTES, PIECE_NEXT, PIECE_FRAME = range(4)
 PIECE_COLUMNS: Final = 4
 
-# Where rows go, where the next row and the next session that was made go, the number of the next piece, and what is
-# known of the checksum of the frame in hand.
-OUT, NEXT_OUT, NEXT_MADE, NEXT_PIECE, STATE = range(5)
-WORK_COLUMNS: Final = 5
+# Where rows go, where the next row and the next session that was made go, the number of the next piece, what is known
+# of the checksum of the frame in hand, frames that vanished in others, and bytes of all that was made.
+OUT, NEXT_OUT, NEXT_MADE, NEXT_PIECE, STATE, MERGED, ROOM = range(7)
+HANDED_COLUMNS: Final = 7
 
 _AS_IT_IS: Final = int(Checksum.AS_IT_IS)
 _VERIFIED: Final = int(Checksum.VERIFIED)
@@ -63,8 +62,9 @@ _ROW_BYTES: Final = ROW.itemsize
 _TIME_AT, _CHECKSUM_AT = (int(ROW.fields[name][1]) for name in ("time_ns", "checksum"))  # type: ignore[index]
 _IPV4, _IPV6_TYPE, _TCP = 0x0800, 0x86DD, 6
 _IPV4_BYTES, _IPV6_BYTES, _TCP_BYTES = 20, 40, 20
+_TCP_OVER_IPV4, _TCP_OVER_IPV6 = ETHERNET_BYTES + _IPV4_BYTES, ETHERNET_BYTES + _IPV6_BYTES
 _ACK_FLAG, _PSH_FLAG, _OTHER_FLAGS = 0x10, 0x08, 0xE7  # CWR, ECE, URG, RST, SYN, FIN
-_MF_AND_OFFSET = 0x3FFF
+_MF_AND_OFFSET, _OFFSET = 0x3FFF, 0x1FFF
 _CONGESTION = 3
 _NOP_NOP_STAMP = 0x0101080A
 _STAMP_KIND, _STAMP_BYTES = 8, 10
@@ -126,19 +126,29 @@ def _add(at: int, count: int) -> None:
     store_le64(at, load_le64(at) + count)
 
 
-# -- candidates
+# -- candidates: what stands where is known of them, as they have neither IP options nor extension headers
+
+
+@part
+def _frame(row: Any) -> int:
+    """Where the first address byte would be if the bytes had no tag among them: the base of all offsets."""
+    return row.address + row.skip - ADDRESS_BYTES  # type: ignore[no-any-return]
 
 
 @part
 def _is_tcp(row: Any) -> bool:
-    """Whether it looks like TCP over IPv4, or over IPv6 without extension headers, from two bytes."""
-    rest = row.address + row.skip - ADDRESS_BYTES
+    """Whether it looks like TCP over IPv4, or over IPv6 without extension headers."""
     if row.length < ETHERNET_BYTES + _IPV4_BYTES + _TCP_BYTES:
         return False
-    kind = load_be16(rest + ADDRESS_BYTES)
+    kind = load_be16(_frame(row) + ADDRESS_BYTES)
     if kind == _IPV4:
-        return bool(load_u8(rest + ETHERNET_BYTES + 9) == _TCP)
-    return bool(kind == _IPV6_TYPE and load_u8(rest + ETHERNET_BYTES + 6) == _TCP)
+        return bool(load_u8(_frame(row) + ETHERNET_BYTES + 9) == _TCP)
+    return bool(kind == _IPV6_TYPE and load_u8(_frame(row) + ETHERNET_BYTES + 6) == _TCP)
+
+
+@part
+def _is_ipv4(frame: int) -> bool:
+    return bool(load_be16(frame + ADDRESS_BYTES) == _IPV4)
 
 
 @part
@@ -154,59 +164,78 @@ def _may_open(row: Any, rules: int) -> bool:
     """Whether a frame may be a candidate, from a few bytes: no candidate is refused here."""
     if row.mss != 0 or row.pad != 0 or not _is_trusted(row, rules) or not _is_tcp(row):
         return False
-    network = row.address + row.skip - ADDRESS_BYTES + ETHERNET_BYTES
-    if load_be16(network - 2) == _IPV4:
+    network = _frame(row) + ETHERNET_BYTES
+    if _is_ipv4(_frame(row)):
         return bool(load_be16(network + 2) > _IPV4_BYTES + _TCP_BYTES)
     return bool(load_be16(network + 4) > _TCP_BYTES)
 
 
 @part
-def _word(words: int, word: int) -> int:
-    return load_le64(words + 8 * word)  # type: ignore[no-any-return]
+def _transport_at(row: Any) -> int:
+    """Where the TCP header stands of a frame that looks like TCP; 0 where its ports do not show."""
+    frame = _frame(row)
+    network = frame + ETHERNET_BYTES
+    if _is_ipv4(frame):
+        at, size = ETHERNET_BYTES + (load_u8(network) & 15) * 4, load_be16(network + 2)
+        if load_u8(network) >> 4 != 4 or at < _TCP_OVER_IPV4 or load_be16(network + 6) & _OFFSET:
+            return 0
+    else:
+        at, size = _TCP_OVER_IPV6, _IPV6_BYTES + load_be16(network + 4)
+        if load_u8(network) >> 4 != 6:
+            return 0
+    return at if at + 4 <= min(row.length, ETHERNET_BYTES + size) else 0
 
 
 @part
-def _is_candidate(row: Any, words: int, rules: int) -> bool:
-    """Whether a parsed TCP frame passes all tests that do not ask for its session, but those of its options."""
-    present = _word(words, w.PRESENT)
-    if row.mss != 0 or row.pad != 0 or not _is_trusted(row, rules) or not present >> w.PAYLOAD_OFFSET & 1:
+def _is_candidate(row: Any, at: int, rules: int) -> bool:
+    """Whether a TCP frame passes all tests that do not ask for its session, but those of its options."""
+    frame, size = _frame(row), row.wire_length - ETHERNET_BYTES
+    network = frame + ETHERNET_BYTES
+    if row.mss != 0 or row.pad != 0 or not _is_trusted(row, rules) or at + _TCP_BYTES > row.length:
         return False
-    flags = _word(words, w.TCP_FLAGS)
-    if flags & _ACK_FLAG == 0 or flags & _OTHER_FLAGS != 0 or _word(words, w.NETWORK_OFFSET) != ETHERNET_BYTES:
-        return False
-    size = row.wire_length - ETHERNET_BYTES
-    if ETHERNET_BYTES + size <= _word(words, w.PAYLOAD_OFFSET):
-        return False
-    if present >> w.IPV4_SOURCE & 1:
-        if _word(words, w.IPV4_HEADER_LENGTH) != _IPV4_BYTES or _word(words, w.IPV4_FRAGMENT) & _MF_AND_OFFSET:
+    if _is_ipv4(frame):
+        if at != _TCP_OVER_IPV4 or load_be16(network + 2) != size or load_be16(network + 6) & _MF_AND_OFFSET:
             return False
-        is_whole = _word(words, w.IPV4_TOTAL_LENGTH) == size
-        return bool(is_whole and _word(words, w.IPV4_TOS) & _CONGESTION != _CONGESTION)
-    if rules & IPV6 == 0 or _word(words, w.IPV6_PAYLOAD_LENGTH) + _IPV6_BYTES != size:
+        congestion = load_u8(network + 1)
+    else:
+        if rules & IPV6 == 0 or load_be16(network + 4) + _IPV6_BYTES != size:
+            return False
+        congestion = load_be16(network) >> 4
+    header, flags = _header_bytes(frame + at), load_u8(frame + at + 13)
+    if congestion & _CONGESTION == _CONGESTION or flags & _ACK_FLAG == 0 or flags & _OTHER_FLAGS != 0:
         return False
-    return bool(_word(words, w.IPV6_TRAFFIC_CLASS) & _CONGESTION != _CONGESTION)
+    return bool(_TCP_BYTES <= header <= row.length - at and header < row.wire_length - at)
 
 
 @part
-def _stamp_at(row: Any, words: int, rules: int) -> int:
-    """How far behind the first address byte TSval stands, 0: no timestamp, -1: options that are not put together."""
-    at = _word(words, w.TRANSPORT_OFFSET) + _TCP_BYTES
-    end = _word(words, w.PAYLOAD_OFFSET)
-    bytes_at = row.address + row.skip - ADDRESS_BYTES
+def _header_bytes(transport: int) -> int:
+    return (load_u8(transport + 12) >> 4) * 4  # type: ignore[no-any-return]
+
+
+@part
+def _payload_at(row: Any, at: int) -> int:
+    return at + _header_bytes(_frame(row) + at)
+
+
+@part
+def _stamp_at(row: Any, at: int, rules: int) -> int:
+    """How far behind the frame's first byte TSval stands, 0: no timestamp, -1: options that are not put together."""
+    frame, end = _frame(row), _payload_at(row, at)
+    at += _TCP_BYTES
     if at == end:
         return 0
-    if end - at == _STAMP_BYTES + 2 and load_be32(bytes_at + at) == _NOP_NOP_STAMP:
+    if end - at == _STAMP_BYTES + 2 and load_be32(frame + at) == _NOP_NOP_STAMP:
         return at + 4
     if rules & OTHER_OPTIONS == 0:
         return -1
     while at < end:
-        kind = load_u8(bytes_at + at)
+        kind = load_u8(frame + at)
         if kind == 0:  # end of the list
             return 0
         if kind == 1:
             at += 1
             continue
-        size = load_u8(bytes_at + at + 1) if at + 1 < end else 0
+        size = load_u8(frame + at + 1) if at + 1 < end else 0
         if size < 2 or at + size > end:
             return -1
         if kind == _STAMP_KIND:
@@ -216,37 +245,29 @@ def _stamp_at(row: Any, words: int, rules: int) -> int:
 
 
 @part
-def _flow(row: Any, words: int) -> int:
+def _flow(row: Any, at: int) -> int:
     """Ports, tag and version of a TCP frame in one number."""
-    ports = _word(words, w.SOURCE_PORT) << 16 | _word(words, w.DESTINATION_PORT)
     tag = row.tag if row.tag != NO_TAG else 1 << 16
-    version = _word(words, w.PRESENT) >> w.IPV4_SOURCE & 1
-    return ports << 18 | tag << 1 | version
+    version = 1 if _is_ipv4(_frame(row)) else 0
+    return load_be32(_frame(row) + at) << 18 | tag << 1 | version  # type: ignore[no-any-return]
 
 
 @part
-def _address(words: int, column: int) -> int:
-    """One of the four numbers that hold both IP addresses."""
-    if _word(words, w.PRESENT) >> w.IPV4_SOURCE & 1:
-        if column != ADDRESS_1:
-            return 0
-        return _word(words, w.IPV4_SOURCE) << 32 | _word(words, w.IPV4_DESTINATION)
-    return _word(words, w.IPV6_SOURCE_HIGH + column - ADDRESS_1)
-
-
-@part
-def _find(row: Any, words: int, sessions: int, slots: int) -> int:
-    """Which of a lane's sessions is this flow's; -1: none, or it does not show."""
-    if not _word(words, w.PRESENT) >> w.DESTINATION_PORT & 1:
-        return -1
-    flow = _flow(row, words)
+def _find(row: Any, at: int, sessions: int, slots: int) -> int:
+    """Which of a lane's sessions is this flow's; -1: none."""
+    flow, addresses = _flow(row, at), _frame(row) + ETHERNET_BYTES
     for slot in range(slots):
         session = sessions + slot * 8 * SESSION_COLUMNS
         if load_le64(session + 8 * COUNT) == 0 or load_le64(session + 8 * FLOW) != flow:
             continue
-        differs = 0
-        for column in range(ADDRESS_1, ADDRESS_4 + 1):
-            differs |= load_le64(session + 8 * column) ^ _address(words, column)
+        first = load_le64(session + 8 * HEAD) + ETHERNET_BYTES
+        if flow & 1:
+            differs = load_le64(addresses + 12) ^ load_le64(first + 12)
+        else:
+            differs = load_le64(addresses + 8) ^ load_le64(first + 8)
+            differs |= load_le64(addresses + 16) ^ load_le64(first + 16)
+            differs |= load_le64(addresses + 24) ^ load_le64(first + 24)
+            differs |= load_le64(addresses + 32) ^ load_le64(first + 32)
         if differs == 0:
             return slot
     return -1
@@ -266,19 +287,21 @@ def _stamp_follows(row: Any, stamp_at: int, session: int) -> bool:
     """Whether TSval is not older than the session's, and TSecr not 0 (RFC 7323, 4: numbers modulo 2³²)."""
     if stamp_at == 0:
         return True
-    at = row.address + row.skip - ADDRESS_BYTES + stamp_at
-    newer_by = (load_be32(at) - load_le64(session + 8 * STAMP)) & _LOW
-    return bool(newer_by < 1 << 31 and load_be32(at + 4) != 0)
+    stamp = _frame(row) + stamp_at
+    newer_by = (load_be32(stamp) - load_le64(session + 8 * STAMP)) & _LOW
+    return bool(newer_by < 1 << 31 and load_be32(stamp + 4) != 0)
 
 
 @part
-def _options_agree(row: Any, words: int, stamp_at: int, session: int) -> bool:
+def _options_agree(row: Any, at: int, stamp_at: int, session: int) -> bool:
     """Whether all bytes of TCP options but the timestamp are those of the session's first frame."""
-    end = _word(words, w.PAYLOAD_OFFSET)
+    end = _payload_at(row, at)
     if end != load_le64(session + 8 * PAYLOAD_AT) or stamp_at != load_le64(session + 8 * STAMP_AT):
         return False
-    at = _word(words, w.TRANSPORT_OFFSET) + _TCP_BYTES
-    mine, first = row.address + row.skip - ADDRESS_BYTES, load_le64(session + 8 * HEAD)
+    at += _TCP_BYTES
+    if end - at == _STAMP_BYTES + 2 and stamp_at == at + 4:  # NOP, NOP, timestamp in both
+        return True
+    mine, first = _frame(row), load_le64(session + 8 * HEAD)
     while at < end:
         is_stamp = stamp_at != 0 and stamp_at <= at < stamp_at + 8
         if not is_stamp and load_u8(mine + at) != load_u8(first + at):
@@ -288,68 +311,59 @@ def _options_agree(row: Any, words: int, stamp_at: int, session: int) -> bool:
 
 
 @part
-def _follows(row: Any, words: int, stamp_at: int, session: int, lane: int) -> bool:
+def _follows(row: Any, at: int, stamp_at: int, session: int, lane: int) -> bool:
     """Whether a candidate goes on where its session ends."""
-    if _word(words, w.TCP_SEQUENCE) != load_le64(session + 8 * NEXT):
+    if load_be32(_frame(row) + at + 4) != load_le64(session + 8 * NEXT):
         return False
     macs = load_le64(session + 8 * MACS)
     if load_le64(lane + 8 * RULES) & SAME_MACS and (
         load_mac(row.address) != load_mac(macs) or load_mac(row.address + 6) != load_mac(macs + 6)
     ):
         return False
-    payload = row.wire_length - _word(words, w.PAYLOAD_OFFSET)
+    payload = row.wire_length - _payload_at(row, at)
     if load_le64(session + 8 * LENGTH) + payload > load_le64(lane + 8 * MAX_BYTES):
         return False
-    return _options_agree(row, words, stamp_at, session) and _stamp_follows(row, stamp_at, session)
+    return _options_agree(row, at, stamp_at, session) and _stamp_follows(row, stamp_at, session)
 
 
 # -- sums
 
 
 @part
-def _sum_of_headers(frame: int, is_ipv4: bool, header: int, size: int) -> int:
-    """Sum of the pseudo-header and the ``header`` bytes of TCP's of a segment of ``size`` bytes; not folded."""
-    last = ETHERNET_BYTES + (16 if is_ipv4 else 24)
-    transport = ETHERNET_BYTES + (_IPV4_BYTES if is_ipv4 else _IPV6_BYTES)
-    is_6 = 0 if is_ipv4 else 1
-    return pseudo(frame, ETHERNET_BYTES, is_6, last, _TCP, size) + total(frame + transport, header)
+def _sum_of_headers(frame: int, at: int, header: int, size: int) -> int:
+    """Sum of the pseudo-header and the first ``header`` bytes of a segment of ``size`` bytes; not folded."""
+    is_6 = 0 if _is_ipv4(frame) else 1
+    return pseudo(frame, ETHERNET_BYTES, is_6, at - (16 if is_6 else 4), _TCP, size) + total(frame + at, header)
 
 
 @part
-def _sum_of_segment(row: Any, words: int, whole: bool) -> int:
-    """Sum of a segment with its pseudo-header: of all, or of headers only."""
-    is_ipv4 = _word(words, w.PRESENT) >> w.IPV4_SOURCE & 1 == 1
-    size = row.wire_length - _word(words, w.TRANSPORT_OFFSET)
-    summed = size if whole else _word(words, w.TCP_HEADER_LENGTH)
-    return _sum_of_headers(row.address + row.skip - ADDRESS_BYTES, is_ipv4, summed, size)
-
-
-@part
-def _is_right(row: Any, words: int) -> bool:
+def _is_right(row: Any, at: int) -> bool:
     """Whether a segment's checksum is right; what the snap length cut is taken to be."""
-    return bool(row.length < row.wire_length or folded(_sum_of_segment(row, words, True)) == 0xFFFF)
+    size = row.wire_length - at
+    return bool(row.length < row.wire_length or folded(_sum_of_headers(_frame(row), at, size, size)) == 0xFFFF)
 
 
 @part
-def _sum_of_payload(row: Any, words: int) -> int:
+def _sum_of_payload(row: Any, at: int) -> int:
     """Sum of a segment's payload, told from its checksum, which is right, without looking at the payload."""
-    return 0xFFFF - folded(_sum_of_segment(row, words, False))
+    frame = _frame(row)
+    return 0xFFFF - folded(_sum_of_headers(frame, at, _header_bytes(frame + at), row.wire_length - at))
 
 
 # -- sessions
 
 
 @part
-def _add_piece(row: Any, words: int, session: int, pieces: int, work: int) -> None:
+def _add_piece(row: Any, at: int, session: int, pieces: int, work: int) -> None:
     """Note where a frame's payload lies; behind one that the snap length cut nothing can follow."""
-    payload_at = _word(words, w.PAYLOAD_OFFSET)
-    payload, captured = row.wire_length - payload_at, row.length - payload_at
     if load_le64(session + 8 * IS_WHOLE) == 0:
         return
+    payload_at = _payload_at(row, at)
+    captured = row.length - payload_at
     number = load_le64(work + 8 * NEXT_PIECE)
     store_le64(work + 8 * NEXT_PIECE, number + 1)
     piece = pieces + number * 8 * PIECE_COLUMNS
-    store_le64(piece + 8 * PIECE_AT, row.address + row.skip - ADDRESS_BYTES + payload_at)
+    store_le64(piece + 8 * PIECE_AT, _frame(row) + payload_at)
     store_le64(piece + 8 * PIECE_BYTES, captured)
     store_le64(piece + 8 * PIECE_NEXT, -1)
     store_le64(piece + 8 * PIECE_FRAME, row.address)
@@ -360,47 +374,43 @@ def _add_piece(row: Any, words: int, session: int, pieces: int, work: int) -> No
         store_le64(pieces + last * 8 * PIECE_COLUMNS + 8 * PIECE_NEXT, number)
     store_le64(session + 8 * LAST, number)
     _add(session + 8 * CAPTURED, captured)
-    store_le64(session + 8 * IS_WHOLE, captured == payload)
+    store_le64(session + 8 * IS_WHOLE, row.length == row.wire_length)
 
 
 @part
-def _grow(row: Any, words: int, stamp_at: int, session: int, rules: int) -> None:
+def _grow(row: Any, at: int, stamp_at: int, session: int, rules: int) -> None:
     """What of a frame's headers goes into its session: acknowledgment, window and TSecr of the newest."""
-    payload = row.wire_length - _word(words, w.PAYLOAD_OFFSET)
+    frame, payload = _frame(row), row.wire_length - _payload_at(row, at)
+    length = load_le64(session + 8 * LENGTH)
     if rules & SUMS:
-        added = _sum_of_payload(row, words)
-        so_far = load_le64(session + 8 * LENGTH) + ETHERNET_BYTES - load_le64(session + 8 * PAYLOAD_AT)
-        if so_far & 1:
-            added = swapped(added)
-        _add(session + 8 * SUM, added)
+        added = _sum_of_payload(row, at)
+        is_odd = (length + ETHERNET_BYTES - load_le64(session + 8 * PAYLOAD_AT)) & 1
+        _add(session + 8 * SUM, swapped(added) if is_odd else added)
     _add(session + 8 * COUNT, 1)
-    _add(session + 8 * LENGTH, payload)
-    store_le64(session + 8 * NEXT, (_word(words, w.TCP_SEQUENCE) + payload) & _LOW)
+    store_le64(session + 8 * LENGTH, length + payload)
+    store_le64(session + 8 * NEXT, (load_be32(frame + at + 4) + payload) & _LOW)
     store_le64(session + 8 * LARGEST, max(load_le64(session + 8 * LARGEST), payload))
-    store_le64(session + 8 * ACK, _word(words, w.TCP_ACKNOWLEDGMENT))
-    store_le64(session + 8 * WINDOW, _word(words, w.TCP_WINDOW))
+    store_le64(session + 8 * ACK, load_be32(frame + at + 8))
+    store_le64(session + 8 * WINDOW, load_be16(frame + at + 14))
     if stamp_at != 0:
-        store_le64(session + 8 * ECHO, load_be32(row.address + row.skip - ADDRESS_BYTES + stamp_at + 4))
+        store_le64(session + 8 * ECHO, load_be32(frame + stamp_at + 4))
     if rules & FLUSH_ON_PSH:
-        store_le64(session + 8 * PUSHED, load_le64(session + 8 * PUSHED) | (_word(words, w.TCP_FLAGS) & _PSH_FLAG))
+        store_le64(session + 8 * PUSHED, load_u8(frame + at + 13) & _PSH_FLAG)
 
 
 @part
-def _open(row: Any, words: int, stamp_at: int, session: int, rules: int) -> None:
+def _open(row: Any, at: int, stamp_at: int, session: int, rules: int) -> None:
     """A session of no bytes yet, for the flow of a frame; its TSval stays (a newer one would break PAWS)."""
-    store_le64(session + 8 * COUNT, 0)
-    store_le64(session + 8 * FLOW, _flow(row, words))
-    for column in range(ADDRESS_1, ADDRESS_4 + 1):
-        store_le64(session + 8 * column, _address(words, column))
-    payload_at = _word(words, w.PAYLOAD_OFFSET)
+    payload_at = _payload_at(row, at)
+    store_le64(session + 8 * FLOW, _flow(row, at))
+    store_le64(session + 8 * MACS, row.address)
+    store_le64(session + 8 * HEAD, _frame(row))
     store_le64(session + 8 * LENGTH, payload_at - ETHERNET_BYTES)
     store_le64(session + 8 * PAYLOAD_AT, payload_at)
-    store_le64(session + 8 * MACS, row.address)
-    store_le64(session + 8 * HEAD, row.address + row.skip - ADDRESS_BYTES)
     store_le64(session + 8 * STAMP_AT, stamp_at)
     if stamp_at != 0:
-        store_le64(session + 8 * STAMP, load_be32(row.address + row.skip - ADDRESS_BYTES + stamp_at))
-    for column in (LARGEST, PUSHED, CAPTURED):
+        store_le64(session + 8 * STAMP, load_be32(_frame(row) + stamp_at))
+    for column in (COUNT, LARGEST, PUSHED, CAPTURED):
         store_le64(session + 8 * column, 0)
     store_le64(session + 8 * SUM, 0 if rules & SUMS else -1)
     store_le64(session + 8 * IS_WHOLE, 1)
@@ -426,6 +436,8 @@ def _close(session: int, head: int, time_ns: int, lane: int, work: int) -> None:
         made = load_le64(work + 8 * NEXT_MADE)
         copy(made, session, 8 * SESSION_COLUMNS)
         store_le64(work + 8 * NEXT_MADE, made + 8 * SESSION_COLUMNS)
+        _add(work + 8 * MERGED, count - 1)
+        _add(work + 8 * ROOM, load_le64(session + 8 * PAYLOAD_AT) + load_le64(session + 8 * CAPTURED))
         _add(lane + 8 * FRAMES, count)
         _add(lane + 8 * BYTES, load_le64(session + 8 * LENGTH) + ETHERNET_BYTES)
         _add(lane + 8 * LARGE, 1)
@@ -448,10 +460,10 @@ def _close_all(sessions: int, heads: int, time_ns: int, lane: int, work: int) ->
 
 
 @part
-def _candidate(row: Any, words: int, lane: int, work: int) -> int:
+def _candidate(row: Any, at: int, lane: int, work: int) -> int:
     """Where a candidate has its timestamp (0: it has none); -1: it is no candidate, or aggregation pauses."""
     rules = load_le64(lane + 8 * RULES)
-    stamp_at = _stamp_at(row, words, rules) if _is_candidate(row, words, rules) else -1
+    stamp_at = _stamp_at(row, at, rules) if _is_candidate(row, at, rules) else -1
     if stamp_at < 0:
         return -1
     if load_le64(lane + 8 * WAIT) > 0:
@@ -459,7 +471,7 @@ def _candidate(row: Any, words: int, lane: int, work: int) -> int:
         _add(lane + 8 * PAUSED, 1)
         return -1
     if row.checksum != _VERIFIED:
-        if not _is_right(row, words):
+        if not _is_right(row, at):
             _add(lane + 8 * WRONG, 1)
             return -1
         store_le64(work + 8 * STATE, _VERIFIED)
@@ -468,11 +480,10 @@ def _candidate(row: Any, words: int, lane: int, work: int) -> int:
 
 
 @part
-def _append(row: Any, words: int, stamp_at: int, session: int, lane: int, pieces: int, work: int) -> bool:
+def _append(row: Any, at: int, stamp_at: int, session: int, lane: int, pieces: int, work: int) -> bool:
     """Append a frame that follows; whether the session is over by that."""
-    rules = load_le64(lane + 8 * RULES)
-    _add_piece(row, words, session, pieces, work)
-    _grow(row, words, stamp_at, session, rules)
+    _add_piece(row, at, session, pieces, work)
+    _grow(row, at, stamp_at, session, load_le64(lane + 8 * RULES))
     most = load_le64(lane + 8 * MAX_BYTES) - load_le64(lane + 8 * MTU)
     if load_le64(session + 8 * COUNT) >= load_le64(lane + 8 * MAX_FRAMES) or load_le64(session + 8 * LENGTH) > most:
         return True
@@ -480,33 +491,37 @@ def _append(row: Any, words: int, stamp_at: int, session: int, lane: int, pieces
 
 
 @part
-def _take(row: Any, row_at: int, words: int, lane: int, sessions: int, heads: int, pieces: int, work: int) -> bool:
-    """Have a parsed TCP frame open a session, go on with one or end one; whether it is held."""
-    stamp_at = _candidate(row, words, lane, work)
-    slots = load_le64(lane + 8 * SLOTS)
-    slot = _find(row, words, sessions, slots)
+def _take(row: Any, row_at: int, lane: int, sessions: int, heads: int, pieces: int, work: int) -> bool:
+    """Have a TCP frame open a session, go on with one or end one; whether it is held."""
+    at, slots = _transport_at(row), load_le64(lane + 8 * SLOTS)
+    if at == 0:
+        return False
+    stamp_at = _candidate(row, at, lane, work)
+    slot = _find(row, at, sessions, slots)
     if slot >= 0:
         session = sessions + slot * 8 * SESSION_COLUMNS
-        held = stamp_at >= 0 and _follows(row, words, stamp_at, session, lane)
-        if not held or _append(row, words, stamp_at, session, lane, pieces, work):
+        held = stamp_at >= 0 and _follows(row, at, stamp_at, session, lane)
+        if not held or _append(row, at, stamp_at, session, lane, pieces, work):
             just_after = _later(row.time_ns, 1)
             _close(session, heads + slot * _ROW_BYTES, just_after, lane, work)
             store_le64(lane + 8 * NOT_BEFORE, just_after)
         _add(lane + 8 * GIVEN, stamp_at >= 0 and not held)
         return held
+    if stamp_at < 0:
+        return False
     rules = load_le64(lane + 8 * RULES)
-    is_pushed = rules & FLUSH_ON_PSH != 0 and _word(words, w.TCP_FLAGS) & _PSH_FLAG != 0
-    slot = _free(sessions, slots) if stamp_at >= 0 and not is_pushed else -1
+    is_pushed = rules & FLUSH_ON_PSH != 0 and load_u8(_frame(row) + at + 13) & _PSH_FLAG != 0
+    slot = _free(sessions, slots) if not is_pushed else -1
     if slot < 0:
-        _add(lane + 8 * GIVEN, stamp_at >= 0)
-        _add(lane + 8 * UNSERVED, stamp_at >= 0 and not is_pushed)
+        _add(lane + 8 * GIVEN, 1)
+        _add(lane + 8 * UNSERVED, not is_pushed)
         return False
     session = sessions + slot * 8 * SESSION_COLUMNS
     copy(heads + slot * _ROW_BYTES, row_at, _ROW_BYTES)
     store_u8(heads + slot * _ROW_BYTES + _CHECKSUM_AT, _VERIFIED)
-    _open(row, words, stamp_at, session, rules)
-    _add_piece(row, words, session, pieces, work)
-    _grow(row, words, stamp_at, session, rules)
+    _open(row, at, stamp_at, session, rules)
+    _add_piece(row, at, session, pieces, work)
+    _grow(row, at, stamp_at, session, rules)
     _add(lane + 8 * OPEN, 1)
     return True
 
@@ -555,17 +570,15 @@ def put_together(
     listed: Any,
     out: Any,
     made: Any,
-    scratch: Any,
+    handed: Any,
 ) -> tuple[int, int]:
     """Take rows from ``first`` on into sessions, or give them out; gives how many of ``out`` and ``made`` are filled.
 
-    ``listed`` names, behind their number, the lanes that have sessions: those whose
-    poll ends before ``until_ns`` are closed although no frame comes. ``scratch`` begins with what is handed on, with
-    NEXT_PIECE filled; behind that is room to parse in.
+    ``listed`` names, behind their number, the lanes that have sessions: those whose poll ends before ``until_ns`` are
+    closed although no frame comes. ``handed`` is what is handed on, with NEXT_PIECE filled; gives MERGED and ROOM.
     """
     slots = len(sessions) // len(state)
-    work = _start(scratch)
-    words = work + 8 * WORK_COLUMNS
+    work = _start(handed)
     row_start, piece_start, made_start = _start(rows), _start(pieces), _start(made)
     lane_start, session_start, head_start = _start(state), _start(sessions), _start(heads)
     store_le64(work + 8 * OUT, _start(out))
@@ -585,8 +598,7 @@ def put_together(
             _begin_poll(lane, row.time_ns)
         held = False
         if may_open or (load_le64(lane + 8 * OPEN) > 0 and _is_tcp(row)):
-            parse_row(row, words, TRANSPORT)
-            held = _take(row, row_start + i * _ROW_BYTES, words, lane, mine, my_heads, piece_start, work)
+            held = _take(row, row_start + i * _ROW_BYTES, lane, mine, my_heads, piece_start, work)
         if not held:
             _emit(row_start + i * _ROW_BYTES, row.time_ns, lane, work)
             store_u8(load_le64(work + 8 * NEXT_OUT) - _ROW_BYTES + _CHECKSUM_AT, load_le64(work + 8 * STATE))
@@ -664,7 +676,8 @@ def _write_headers(frame: int, session: int) -> None:
     """Write what differs from the first frame's headers: lengths, sums, acknowledgment, window, TSecr, PSH."""
     network, length = frame + ETHERNET_BYTES, load_le64(session + 8 * LENGTH)
     is_ipv4 = load_le64(session + 8 * FLOW) & 1 == 1
-    transport = network + (_IPV4_BYTES if is_ipv4 else _IPV6_BYTES)
+    at = _TCP_OVER_IPV4 if is_ipv4 else _TCP_OVER_IPV6
+    transport = frame + at
     if is_ipv4:
         store_be16(network + 2, length)
         store_be16(network + 10, 0)
@@ -678,7 +691,7 @@ def _write_headers(frame: int, session: int) -> None:
         store_be32(frame + load_le64(session + 8 * STAMP_AT) + 4, load_le64(session + 8 * ECHO))
     payload_sum = load_le64(session + 8 * SUM)
     if payload_sum >= 0:
-        header = frame + load_le64(session + 8 * PAYLOAD_AT) - transport
         store_be16(transport + 16, 0)
-        headers_sum = _sum_of_headers(frame, is_ipv4, header, network + length - transport)
+        header, size = load_le64(session + 8 * PAYLOAD_AT) - at, ETHERNET_BYTES + length - at
+        headers_sum = _sum_of_headers(frame, at, header, size)
         store_le16(transport + 16, 0xFFFF - folded(headers_sum + payload_sum))
