@@ -10,11 +10,12 @@ from iochain.chain import Port, PortKind, Reason
 from iochain.engine.path import Dropped
 from iochain.frame import ALL_VLANS
 from iochain.topology.chains import BPDU
-from iochain.topology.mistakes import key_text
+from iochain.topology.mistakes import KeyPath, key_text
 from iochain.topology.spec import Vnic
 from iochain.topology.wiring import Wiring
 
 LARGEST_MTU: Final = 9000
+LARGEST_SWITCH_MTU: Final = 9216
 
 
 def smallest_change(wiring: Wiring, dropped: Dropped) -> str | None:
@@ -62,6 +63,10 @@ def _asks_in_vain(wiring: Wiring, port: Port) -> bool:
 
 
 def _mtu(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
+    if port.kind is PortKind.PHYSICAL:
+        path: KeyPath = ("fabric", "switches", port.switch, "mtu")
+        size = wiring.spec.fabric.switches[port.switch].mtu
+        return f"{key_text(path)}={LARGEST_SWITCH_MTU}" if size < LARGEST_SWITCH_MTU else None
     path = ("hosts", port.host, "vswitches", port.switch, "mtu")
     mtu = wiring.spec.hosts[port.host].vswitches[port.switch].mtu
     return f"{key_text(path)}={LARGEST_MTU}" if mtu < LARGEST_MTU else None

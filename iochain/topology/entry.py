@@ -170,7 +170,7 @@ def _from_outside(wiring: Wiring, place: CapturedAt) -> FromOutside:
     of_mac: Table[int, str] = Table("uplinks by destination MAC", "")
     of_vlan: Table[int, str] = Table("uplinks by VLAN", default)
     vlans: Table[int, int] = Table("VLANs of MACs", -1)
-    clients = [port for port in wiring.ports if not port.uplink]
+    clients = [port for port in wiring.ports if port.kind in (PortKind.VNIC, PortKind.VMKERNEL)]
     for port in reversed(clients):  # of several, the first port says
         uplink, vlan = first[wiring.switch_name(port)], port.vlan or 0
         if uplink:
