@@ -2,12 +2,14 @@
 
 import struct
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 from any_frames import cut_frames, frames, noise
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
+from numba import types
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
@@ -16,11 +18,13 @@ from second_decoder import decode
 
 from iochain.batch import batch_of
 from iochain.kernels import words as w
-from iochain.kernels.parse import parse, parse_rows
+from iochain.kernels.compiled import compiled
+from iochain.kernels.parse import ADDRESSES, LINK, NETWORK, TYPE, parse, parse_row, parse_rows
+from iochain.kernels.rows import ROWS
 
 U64 = (1 << 64) - 1
 NOT_IN_BYTES = {"TAG", "LENGTH", "WIRE_LENGTH", "ORIGIN", "FROM_UPLINK"}
-ADDRESSES = bytes.fromhex("005056000002005056000001")
+MACS = bytes.fromhex("005056000002005056000001")
 
 
 def parsed(data: bytes) -> dict[str, int]:
@@ -43,11 +47,39 @@ def expected(data: bytes) -> dict[str, int]:
 
 @given(st.one_of(frames(), cut_frames(), noise))
 @settings(max_examples=1500, deadline=None)
-@example(ADDRESSES + b"\x81\x00\x00\x0a\x81\x00\x00\x0b\x81\x00\x00\x0c\x81\x00\x00\x0d\x08\x00")
+@example(MACS + b"\x81\x00\x00\x0a\x81\x00\x00\x0b\x81\x00\x00\x0c\x81\x00\x00\x0d\x08\x00")
 def test_both_decoders_agree(data: bytes) -> None:
     found = parsed(data)
     event("transport" if "TRANSPORT_OFFSET" in found else "network" if "NETWORK_TYPE" in found else "tags only")
     assert found == expected(data)
+
+
+IN_LEVEL: Mapping[int, frozenset[int]] = {
+    TYPE: frozenset((w.ETHERTYPE, w.WIRE_LENGTH)),
+    ADDRESSES: frozenset((w.ETHERTYPE, w.WIRE_LENGTH, w.NETWORK_OFFSET, w.WORD_AT_26, w.WORD_AT_30))
+    | {w.IPV4_SOURCE, w.IPV4_DESTINATION, w.IPV6_SOURCE_LOW, w.IPV6_DESTINATION_LOW},
+    LINK: w.LINK_WORDS - {w.PRESENT},
+    NETWORK: w.NETWORK_WORDS - {w.PRESENT},
+}
+"""Words that a level must have where the whole parse has them."""
+
+
+@given(st.one_of(frames(), cut_frames()), st.sampled_from(list(IN_LEVEL)))
+@settings(max_examples=500, deadline=None)
+def test_a_level_has_its_words_as_the_whole_parse_has_them(data: bytes, level: int) -> None:
+    rows = batch_of([(data, 0)]).rows
+    (whole,) = parse(rows).tolist()
+    some = np.zeros(w.COUNT, np.int64)
+    parse_first(rows, some, level)
+    there = {word for word in range(1, w.COUNT) if some[w.PRESENT] >> word & 1}
+    event(f"{len(there)} words")
+    assert there >= {word for word in IN_LEVEL[level] if whole[w.PRESENT] >> word & 1}
+    assert all(whole[w.PRESENT] >> word & 1 and some[word] == whole[word] for word in there)
+
+
+@compiled(types.void(ROWS, types.Array(types.int64, 1, "C"), types.int64))
+def parse_first(rows: Any, words: Any, level: int) -> None:
+    parse_row(rows[0], words.ctypes.data, level)
 
 
 WHOLE: Mapping[str, Packet] = {
@@ -92,11 +124,11 @@ def test_rows_are_parsed_each_for_itself(data: bytes, index: int) -> None:
 
 def ipv4_of(protocol: int, total: int, rest: bytes) -> bytes:
     head = struct.pack(">BBHHHBBHII", 0x45, 0, total, 0, 0, 64, protocol, 0, 1, 2)
-    return ADDRESSES + b"\x08\x00" + head + rest
+    return MACS + b"\x08\x00" + head + rest
 
 
 def ipv6_of(protocol: int, payload: int, rest: bytes) -> bytes:
-    return ADDRESSES + b"\x86\xdd" + struct.pack(">IHBB", 6 << 28, payload, protocol, 64) + bytes(32) + rest
+    return MACS + b"\x86\xdd" + struct.pack(">IHBB", 6 << 28, payload, protocol, 64) + bytes(32) + rest
 
 
 @pytest.mark.parametrize(
@@ -137,7 +169,7 @@ def test_padding_is_never_read_as_a_header(data: bytes, present: str, absent: st
 )
 def test_stacks_of_tags(types: str, names: set[str]) -> None:
     about_tags = {"TAG", "INNER_TCI", "THIRD_TCI", "NETWORK_TYPE"}
-    assert set(parsed(ADDRESSES + bytes.fromhex(types))) & about_tags == names
+    assert set(parsed(MACS + bytes.fromhex(types))) & about_tags == names
 
 
 def test_what_is_not_in_the_bytes_is_there_where_the_row_says_it() -> None:
