@@ -4,12 +4,16 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any, Final
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line tool does
 
 import click
 import made
 
+from iochain.chain import Drop, Port, Reason, Verdict
+from iochain.frame import Frame
+from iochain.lab import Lab
 from iochain.replay import Replay
 
 
@@ -24,6 +28,19 @@ class Marks:
         self.marks.append((frames, time.process_time()))
 
 
+def function_of_packets(packet: Any) -> Any:
+    """Lets every packet pass."""
+    return packet
+
+
+def looks_at_whole_frames(frame: Frame, port: Port) -> Verdict:
+    """Lets every frame pass, having looked at it as a packet."""
+    return frame if len(frame.scapy) else Drop(Reason.STAGE)
+
+
+OWN: Final = {"packets": function_of_packets, "whole": looks_at_whole_frames}
+
+
 @click.command()
 @click.argument("traffic", type=click.Choice(list(made.ALL)))
 @click.argument("captures", nargs=-1, required=True)
@@ -33,6 +50,7 @@ class Marks:
 @click.option("--one-vlan", is_flag=True, help="All VMs on the first VLAN.")
 @click.option("--vms", default=made.VMS, help="How many VMs the lab has.")
 @click.option("--marks", is_flag=True, help="Say the CPU time after each window too.")
+@click.option("--own", type=click.Choice(list(OWN)), help="Put a stage of this kind on the last VM's port.")
 @click.option("--floods", is_flag=True, help="Frames may be copied: deliveries may outnumber frames.")
 def main(
     traffic: str,
@@ -43,15 +61,24 @@ def main(
     one_vlan: bool,
     vms: int,
     marks: bool,
+    own: str | None,
     floods: bool,
 ) -> None:
     kind = made.on_one_vlan(made.ALL[traffic]) if one_vlan else made.ALL[traffic]
     progress = Marks()
-    done = made.lab(kind, shaped, vms).replay(
-        *captures, progress=progress if marks else None, output=output, engine=engine
-    )
+    lab = made.lab(kind, shaped, vms)
+    if own is not None:
+        put_in(lab, own, vms)
+    done = lab.replay(*captures, progress=progress if marks else None, output=output, engine=engine)
     _check(done, floods, output is not None)
     print(json.dumps({**said_of(done), "peak_mb": peak_mb(), "marks": progress.marks}))
+
+
+def put_in(lab: Lab, own: str, vms: int) -> None:
+    """Put a stage into both chains of the last VM's port."""
+    port = lab.port(f"vm{vms - 1}")
+    for chain in (port.input, port.output):
+        chain.insert(OWN[own])
 
 
 def said_of(done: Replay) -> dict[str, int]:
@@ -62,6 +89,8 @@ def said_of(done: Replay) -> dict[str, int]:
         "delivered": counters.delivered,
         "dropped": counters.dropped,
         "written": done.written,
+        "stages_ns": sum(stage.ns for stage in done.engine.stages),
+        "stages_times": sum(stage.times for stage in done.engine.stages),
     }
 
 
