@@ -84,7 +84,7 @@ class OnlyTo:
 def test_a_function_is_a_stage(engine: Engine) -> None:
     lab = lab_of_two()
     lab.port("db").output.insert(no_echo, before="vlan")
-    assert str(lab.port("db").output) == "output of db: reverse path → no_echo → vlan → receive filter"
+    assert str(lab.port("db").output) == "output of db: reverse path → no_echo → vlan → receive filter → large split → checksum"
     fates = run(lab, [("web", frame(), 0), ("web", frame(source=DB), 1), ("web", frame(), 2)], engine)
     assert delivered(fates) == [(1, "db"), (3, "db")]
     assert dropped(fates) == [(2, "no_echo", "echo")]
@@ -150,7 +150,7 @@ def test_removed_replaced_moved(engine: Engine) -> None:
     output.replace("no_echo", OnlyTo(Mac(WEB)))
     output.move("no_echo", before="reverse path")
     output.remove("receive filter")
-    assert output.names == ["no_echo", "reverse path", "vlan"]
+    assert output.names == ["no_echo", "reverse path", "vlan", "large split", "checksum"]
     assert dropped(run(lab, [("web", frame(), 0)], engine)) == [(1, "no_echo", f"not to {WEB}")]
 
 
