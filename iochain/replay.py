@@ -18,6 +18,7 @@ from iochain.chain import From, Port, PortKind, Reason
 from iochain.changes import smallest_change
 from iochain.engine.counters import Counters, DropCount
 from iochain.engine.network import Engine, Fates, Network, default_engine
+from iochain.engine.offload_counts import OffloadCount, offload_counts
 from iochain.engine.path import Dropped
 from iochain.engine.summary import EngineSummary
 from iochain.engine.walk import Listener
@@ -97,7 +98,8 @@ class Replay:
     counters: Counters
     entries: Mapping[tuple[str, str], int]  # frames by (rule, port)
     sources: Sequence[Source]
-    super_frames: Mapping[str, int]  # by uplink
+    super_frames: Mapping[str, int]  # by uplink: large packets that left whole
+    offloads: Sequence[OffloadCount]
     first_ns: int | None
     last_ns: int | None
     engine: EngineSummary
@@ -174,6 +176,7 @@ def replay(
         {(rule, _port_name(wiring, number)): count for (rule, number), count in network.entries.items()},
         runner.sources,
         _super_frames(network),
+        offload_counts(network),
         first,
         last,
         runner.summary,
@@ -319,7 +322,7 @@ def _port_name(wiring: Wiring, number: int) -> str:
 
 
 def _super_frames(network: Network) -> dict[str, int]:
-    """How many TCP frames longer than the MTU left each uplink whole."""
+    """How many TCP frames longer than the MTU left each uplink whole: without offloads, or before the NIC."""
     found: dict[str, int] = {}
     for depth in network.output.depots:
         for depot in depth:

@@ -6,6 +6,8 @@ All times are integer nanoseconds, since 1970 where they are moments.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import asdict
+
 from iochain.batch import source_and_serial
 from iochain.capture import CutShort, Damage, Source
 from iochain.chain import From, Port, PortKind, Reason, plain
@@ -55,6 +57,7 @@ def replay_document(result: "Replay", opened: OpenedLab) -> Document:
         "ports": [_port_counters(port, counters.ports[port.number].tolist()) for port in result.wiring.ports],
         "drops": [_drop(drop, result) for drop in result.drops],
         "super_frames": dict(result.super_frames),
+        "offloads": [asdict(count) for count in result.offloads],
         "output": None if result.options.output is None else _output(result.options.output, result.written),
         "engine": _engine(result.engine),
         "hints": result.hints,

@@ -22,6 +22,7 @@ def replay_text(document: Document, only_drops: bool = False, all_ports: bool = 
     if not only_drops:
         yield from _entries(document)
         yield from _ports(document, all_ports)
+        yield from _offloads(document)
     drops = [drop for drop in document["drops"] if not drop["by_design"]]
     refused = [drop for drop in document["drops"] if drop["by_design"]]
     several = len(document["captures"]) > 1
@@ -94,6 +95,21 @@ def _ports(document: Document, all_ports: bool) -> Iterator[str]:
             yield f"  {counted(silent, name.lower()[:-1])} without traffic (--all-ports shows them)"
 
 
+def _offloads(document: Document) -> Iterator[str]:
+    """Who segmented, summed and put together, and what ESXi counts it under."""
+    if not document["offloads"]:
+        return
+    yield from ("", title("Offloads"))
+    rows = [
+        (one["port"], one["what"], one["by"], *(f"{one[name]:,}" for name in _OFFLOAD_NUMBERS), one["counter"])
+        for one in document["offloads"]
+    ]
+    yield from table("<<<>>>><", ("port", "", "by", *_OFFLOAD_NUMBERS, "counter"), rows)
+
+
+_OFFLOAD_NUMBERS: Final = ("frames", "bytes", "made", "dropped")
+
+
 def _is_busy(port: Document) -> bool:
     return any(port[way][kind]["frames"] for way in ("in", "out") for kind in ADDRESS_KINDS)
 
@@ -139,8 +155,8 @@ def _notes(document: Document) -> Iterator[str]:
     yield from document["engine"]["notes"]
     for uplink, count in document["super_frames"].items():
         yield (
-            f"{counted(count, 'TCP frame')} longer than the MTU left {uplink} whole: they are super-frames that a NIC "
-            "would cut in pieces (TSO), which is not modelled yet"
+            f"{counted(count, 'TCP frame')} longer than the MTU left {uplink} whole: they are super-frames, which the "
+            "NIC would cut in pieces (options.offloads and options.uplink_point)"
         )
     for capture in document["captures"]:
         yield from (f"{capture['path']}: {said}" for said in _capture_notes(capture))
