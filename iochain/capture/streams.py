@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from typing import Any, Final, Protocol
 
@@ -14,12 +15,15 @@ STANDARD_INPUT: Final = "-"
 _PACKED_BYTES: Final = 1 << 18
 _GZIP_WINDOW: Final = 31
 _BLOCK_BYTES: Final = 1 << 17
+_AHEAD_BYTES: Final = 1 << 20
 
 
 class Unpacked(Protocol):
-    """Where unpacked bytes come from; ``is_torn`` once the packed data turned out to end too early."""
+    """Where unpacked bytes come from."""
 
-    is_torn: bool
+    @property
+    def is_torn(self) -> bool:
+        """Whether the packed data turned out to end too early."""
 
     def readinto(self, target: memoryview, /) -> int:
         """Fill the front of ``target`` and return how many bytes that was; 0 at the end."""
@@ -45,6 +49,8 @@ class CaptureStream:
         self.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else None
         self.packing = _packing(head)
         self._unpacked: Unpacked = _UNPACKERS[self.packing](self._raw)
+        if self.packing is not Packing.PLAIN:
+            self._unpacked = Ahead(self._unpacked)
 
     @property
     def bytes_read(self) -> int:
@@ -75,7 +81,66 @@ class CaptureStream:
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
+        if isinstance(self._unpacked, Ahead):
+            self._unpacked.close()
         self._file.close()
+
+
+class Ahead:
+    """Unpacks the next bytes while the engine works on those before; begins with it where there is more than a block.
+
+    What is not packed is read by the engine itself: another copy of all bytes would cost more than it gives.
+    """
+
+    def __init__(self, unpacked: Unpacked) -> None:
+        self._source = unpacked
+        self._blocks = [memoryview(bytearray(_AHEAD_BYTES)) for _ in range(2)]
+        self._rest = self._blocks[0][:0]
+        self._fault: Exception | None = None
+        self._is_ended = False
+        self._reader: ThreadPoolExecutor | None = None
+        self._next: Future[int] | None = None
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the packed data ended before its own end mark."""
+        return self._source.is_torn
+
+    def readinto(self, target: memoryview, /) -> int:
+        """Fill the front of ``target``; 0 only at the end. Raises what the unpacker raises, behind the bytes before."""
+        if not self._rest and not self._is_ended:
+            self._turn()
+        if not self._rest and self._fault is not None:
+            raise self._fault
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        if self._reader is not None:
+            self._reader.shutdown()
+
+    def _turn(self) -> None:
+        """The block that was unpacked meanwhile; the other one is unpacked from now on."""
+        count = self._unpack(self._blocks[0]) if self._next is None else self._next.result()
+        self._rest = self._blocks[0][:count]
+        self._blocks.reverse()
+        self._is_ended = count < _AHEAD_BYTES
+        if not self._is_ended:
+            self._reader = self._reader or ThreadPoolExecutor(1, "capture reader")
+            self._next = self._reader.submit(self._unpack, self._blocks[0])
+
+    def _unpack(self, block: memoryview) -> int:
+        """Fill a block; less only at the end or before a fault."""
+        filled = 0
+        try:
+            while filled < len(block) and (count := self._source.readinto(block[filled:])):
+                filled += count
+        except Exception as error:
+            self._fault = error
+        return filled
 
 
 class RawBytes:
