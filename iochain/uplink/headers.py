@@ -97,7 +97,7 @@ _TUNNEL_PORTS = (*_VXLAN_PORTS, _GENEVE_PORT)
 _PLAIN_IPV4 = 0x450008  # EtherType and first byte, as a little-endian load sees them
 _VXLAN_HAS_VNI = 0x08
 _ETHERNET_IN_GENEVE = 0x6558
-_VXLAN, _VXLAN6, _GENEVE = 1, 2, 3
+_VXLAN, _VXLAN6, _GENEVE, _UNKNOWN = 1, 2, 3, 4
 _PLAIN = 3  # kinds without encapsulation, which each encapsulation has too
 
 
@@ -204,30 +204,36 @@ def _locate(base: int, start: int, wire_end: int, is_cut: int, words: int, found
 
 
 @part
-def _tunnel(base: int, captured: int, found: int) -> int:
-    """Which encapsulation the UDP packet that was found carries, if its header is there; 0: none."""
+def _tunnel(base: int, captured: int, is_cut: int, found: int) -> int:
+    """Which encapsulation the UDP packet that was found carries; 0: none, _UNKNOWN: its header was cut."""
     port = load_be16(base + get(found, TRANSPORT_AT) + 2)
+    if port not in _TUNNEL_PORTS:
+        return 0
+    if get(found, PAYLOAD) + _TUNNEL_BYTES > captured:
+        return _UNKNOWN if is_cut else 0
     header = base + get(found, PAYLOAD)
-    if port in _VXLAN_PORTS:
-        if get(found, PAYLOAD) + 1 > captured or load_u8(header) & _VXLAN_HAS_VNI == 0:
-            return 0
-        return _VXLAN6 if get(found, NETWORK_6) else _VXLAN
     if port == _GENEVE_PORT:
-        if get(found, PAYLOAD) + 4 > captured or load_u8(header) >> 6 or load_be16(header + 2) != _ETHERNET_IN_GENEVE:
-            return 0
-        return _GENEVE
-    return 0
+        is_ethernet = load_u8(header) >> 6 == 0 and load_be16(header + 2) == _ETHERNET_IN_GENEVE
+        return _GENEVE if is_ethernet else 0
+    if load_u8(header) & _VXLAN_HAS_VNI == 0:
+        return 0
+    return _VXLAN6 if get(found, NETWORK_6) else _VXLAN
 
 
 @part
-def _enter_tunnel(base: int, tunnel: int, found: int) -> int:
-    """Note the packet found as the outer one; gives the offset of the Ethernet frame that it carries."""
+def _note_outer(found: int) -> None:
+    """The packet that was found is the outer one."""
     put(found, OUTER_NETWORK, get(found, NETWORK))
     put(found, OUTER_6, get(found, NETWORK_6))
     put(found, OUTER_TRANSPORT, get(found, TRANSPORT_AT))
     put(found, OUTER_FINAL, get(found, FINAL))
     put(found, OUTER_END, get(found, END))
     put(found, PROTOCOL, 0)
+
+
+@part
+def _inner_start(base: int, tunnel: int, found: int) -> int:
+    """The offset of the Ethernet frame that a tunnel carries."""
     start = get(found, PAYLOAD) + _TUNNEL_BYTES
     return start + (load_u8(base + get(found, PAYLOAD)) & 0x3F) * 4 if tunnel == _GENEVE else start
 
@@ -284,10 +290,14 @@ def find(row: Any, words: int, found: int, has_plain: bool) -> int:
         put(found, KIND, get(found, KIND) + tunnel * _PLAIN)
         if depth or result != FOUND or get(found, PROTOCOL) != UDP:
             break
-        tunnel = _tunnel(base, captured, found)
+        tunnel = _tunnel(base, captured, 1 if captured < end else 0, found)
         if tunnel == 0:
             break
-        start, end = _enter_tunnel(base, tunnel, found), get(found, END)
+        _note_outer(found)
+        if tunnel == _UNKNOWN:
+            result = CUT
+            break
+        start, end = _inner_start(base, tunnel, found), get(found, END)
         captured = min(captured, end)
     put(found, RESULT, result)
     return result

@@ -91,9 +91,9 @@ class LargeSplit:
     """Large TCP packets become two or more that are large still, before a VM gets them (Net.VmxnetDoTsoSplit).
 
     HALVED: the first half has ceil(n / 2) of n segments. PIECES: of at most ``size`` bytes of payload, in whole
-    segments. HYBRID: halves, or pieces where a half would be longer than ``size``. Once ``bound`` packets have come at
-    one instant, only what is longer than ``size`` is cut. ESXi publishes the settings and not the rounding, nor what
-    HYBRID does: the emulator's choice. Packets that cannot be cut pass.
+    segments. HYBRID: halves, or pieces where a half would be longer than ``size``. Once ``bound`` large packets have
+    come at one instant, only what is longer than ``size`` is cut. ESXi publishes the settings and not the rounding, nor
+    what HYBRID does: the emulator's choice. Packets that cannot be cut pass.
     """
 
     mode: SplitMode
@@ -172,11 +172,11 @@ class Splitters:
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Cut large packets; nothing waits here."""
-        came = np.empty(len(batch), np.int64)
-        count_arrivals(batch.rows, lanes, self.lanes, came)
         index = _large(batch.rows)
         if not len(index):
             return Passed(batch)
+        came = np.empty(len(index), np.int64)
+        count_arrivals(batch.rows, lanes, self.lanes, index, came)
         found = find_all(batch.rows, index)
         work = np.zeros((len(index), _WORK_COLUMNS), np.int64)
         plan_pieces(batch.rows, lanes, self.lanes, self.counters, came, index, found, work)
@@ -298,13 +298,13 @@ def plan_segments(rows: Any, lanes: Any, settings: Any, counters: Any, index: An
         counters[lane, 2] += pieces
 
 
-@compiled(types.void(ROWS, _LANES, _TABLE, _ROW_INDEX))
-def count_arrivals(rows: Any, lanes: Any, settings: Any, came: Any) -> None:
-    """Fill ``came`` with how many frames of the same lane and instant came before each."""
-    for i in range(len(rows)):
-        lane = settings[lanes[i]]
-        if lane[_AT] != rows[i].time_ns:
-            lane[_AT], lane[_CAME] = rows[i].time_ns, 0
+@compiled(types.void(ROWS, _LANES, _TABLE, _ROW_INDEX, _ROW_INDEX))
+def count_arrivals(rows: Any, lanes: Any, settings: Any, index: Any, came: Any) -> None:
+    """Fill ``came`` with how many large packets of the same lane and instant came before each in ``index``."""
+    for i in range(len(index)):
+        lane, time_ns = settings[lanes[index[i]]], rows[index[i]].time_ns
+        if lane[_AT] != time_ns:
+            lane[_AT], lane[_CAME] = time_ns, 0
         came[i] = lane[_CAME]
         lane[_CAME] += 1
 
@@ -333,7 +333,7 @@ def plan_pieces(
         payload = get(headers, h.END) - get(headers, h.PAYLOAD)
         if mode == 0 or _error_of(row.mss, 0, headers) >= 0:
             continue
-        if came[index[i]] >= settings[lane, _BOUND] and payload <= size:
+        if came[i] >= settings[lane, _BOUND] and payload <= size:
             continue
         units = _units(mode, size, row.mss, payload)
         pieces = (payload + units * row.mss - 1) // (units * row.mss)
