@@ -2,25 +2,30 @@
 
 Port groups of one VLAN have one colour. Ports of a port group with like chains stand together, their chains once
 below them; of many only the first are drawn and the others counted. A team is drawn once for all its port groups.
+Where there is a physical network its switches stand at the right of the hosts, with cables as lines.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil, log
 from typing import Any, Final
 
-from attrs import define, frozen
+from attrs import define, evolve, field, frozen
 
 from iochain.chain import PortKind
 from iochain.frame import ALL_VLANS
 from iochain.topology.outline import (
     Alike,
+    CableOutline,
     Group,
     HostOutline,
+    PhysicalOutline,
     SwitchOutline,
     UplinkEnd,
     Use,
+    cable_outlines,
     description_of,
     outline,
+    physical_outline,
     title_of,
 )
 from iochain.topology.picture import INK, MUTED, PAPER, Box, Line, Picture, text_width
@@ -47,8 +52,13 @@ def picture(wiring: Wiring) -> Picture:
     switches = [switch for host in hosts for switch in host.switches]
     vlans = sorted({group.vlan for switch in switches for group in switch.groups})
     columns = _Columns(_group_width(switches), _switch_width(switches), _uplink_width(switches))
-    sheet = _Sheet(Picture(title_of(hosts), description_of(hosts)), columns, _colours(vlans))
-    _place(hosts, sheet)
+    physical, cables = physical_outline(wiring), cable_outlines(wiring)
+    whole = Picture(title_of(hosts, physical, len(cables)), description_of(hosts, physical, cables))
+    sheet = _Sheet(whole, columns, _colours(vlans))
+    if physical or cables:
+        _place_beside(hosts, physical, cables, sheet)
+    else:
+        _place(hosts, sheet)
     return sheet.picture
 
 
@@ -69,7 +79,10 @@ _STUB, _SPREAD = 40, 90
 _DIRECTION, _ARRIVAL = 42, 14
 _SHAPE = 1.4
 """How much wider than high a drawing of many hosts should be."""
+_CABLES = 110
+"""Room for cables: between hosts and physical switches, and at the right of these."""
 _LEGEND = "input: from port to switch · output: from switch to port · line to an uplink: active; dashed: standby"
+_CABLE_LEGEND = f"{_LEGEND}, or a cable that carries nothing"
 
 
 @frozen
@@ -160,6 +173,38 @@ def _place(hosts: Sequence[HostOutline], sheet: "_Sheet") -> None:
     whole.label(_LEGEND, _MARGIN, whole.height - _MARGIN + _SMALL / 2, across, size=_SMALL, colour=MUTED)
 
 
+def _place_beside(
+    hosts: Sequence[HostOutline], physical: Sequence[PhysicalOutline], cables: Sequence[CableOutline], sheet: "_Sheet"
+) -> None:
+    """Draw hosts below each other, physical switches at their right, and cables between them."""
+    whole, left = sheet.picture, sheet.columns.host + _CABLES
+    ground = Box(0, 0, 0, 0, _GROUND, radius=0)
+    whole.boxes.append(ground)
+    y: float = _MARGIN
+    for host in hosts:
+        y += sheet.host(host, _MARGIN, y) + _GAP
+    width, down = _physical_width(physical), float(_MARGIN)
+    for switch in physical:
+        down += sheet.physical(switch, _MARGIN + left, down, width) + _GAP
+    for number, cable in enumerate(cables):
+        sheet.cable(cable, _CABLES / 2 + number % 5 * 16)
+    whole.width = left + width + 2 * _MARGIN + _CABLES * bool(cables)
+    whole.height = max(y, down) + _MARGIN + _ROW
+    whole.boxes[0] = evolve(ground, width=whole.width, height=whole.height)
+    legend = _CABLE_LEGEND if cables else _LEGEND
+    whole.label(legend, _MARGIN, whole.height - _MARGIN + _SMALL / 2, whole.width, size=_SMALL, colour=MUTED)
+
+
+def _physical_width(physical: Iterable[PhysicalOutline]) -> float:
+    rows = [
+        text_width(end.port.name, _SIZE) + text_width(end.about, _SMALL)
+        for switch in physical
+        for bundle in switch.bundles
+        for end in bundle.drawn
+    ]
+    return ceil(min(max([_NARROW, *rows]) + 2 * _PAD + _GAP, _WIDE))
+
+
 @define
 class _Sheet:
     """Draws one thing below the other; each method takes where to begin, and gives how high it became."""
@@ -167,6 +212,8 @@ class _Sheet:
     picture: Picture
     columns: _Columns
     colours: Mapping[int, str]
+    ends: dict[str, tuple[float, float, float]] = field(factory=dict)
+    """Where cables arrive, by port: left and right edge, and the line."""
 
     def host(self, host: HostOutline, x: float, y: float) -> float:
         """A host: its name, and its switches below each other."""
@@ -233,9 +280,42 @@ class _Sheet:
         self.picture.label(uplink.name, x + _PAD, y + 18, room, size=_SIZE, bold=True)
         mac = str(uplink.port.effective_mac)
         self.picture.label(mac, x + _PAD, y + 34, width - 2 * _PAD, size=_SMALL, colour=MUTED)
+        self.ends[uplink.port.name] = (x + width, x + width, y + 14)
         height = 42 + self._chains(uplink.input, uplink.output, x, y + 42, width)
         self.picture.boxes.insert(under, Box(x, y, width, height, PAPER, INK if uplink.up else _DOWN))
         return height
+
+    def physical(self, switch: PhysicalOutline, x: float, y: float, width: float) -> float:
+        """A physical switch: its ports row by row, the chains of like ones below them."""
+        under, room = len(self.picture.boxes), width - 2 * _PAD
+        self._right(f"MTU {switch.mtu}", x, y + 20, width)
+        head = room - _GAP - text_width(f"MTU {switch.mtu}", _SMALL)
+        self.picture.label(switch.name, x + _PAD, y + 20, head, size=_LARGE, bold=True)
+        height = 32 + self._chips(switch.stages, x + _PAD, y + 32, room) + 4
+        for bundle in switch.bundles:
+            for end in bundle.drawn:
+                self._right(end.about, x, y + height + 14, width, colour=MUTED)
+                left = room - _GAP - text_width(end.about, _SMALL)
+                self.picture.label(end.port.name, x + _PAD, y + height + 14, left, size=_SIZE)
+                self.ends[end.port.name] = (x, x + width, y + height + _ROW / 2)
+                height += _ROW
+            if bundle.more:
+                text = f"… and {bundle.more:,} more without link" if bundle.drawn else f"… and {bundle.more:,} more"
+                self.picture.label(text, x + _PAD, y + height + 14, room, size=_SIZE, colour=MUTED)
+                height += _ROW
+            height += self._chains(bundle.input, bundle.output, x, y + height, width) + 4
+        self.picture.boxes.insert(under, Box(x, y, width, height, _SWITCH_FILL, INK, 8))
+        return height
+
+    def cable(self, cable: CableOutline, bulge: float) -> None:
+        """A cable: across, or between two ports on one side by way of a bulge at their right."""
+        a, b = self.ends[cable.a], self.ends[cable.b]
+        colour = _DOWN if cable.is_idle else INK
+        if (a[1] < b[0]) != (b[1] < a[0]):
+            start, end = (a, b) if a[1] < b[0] else (b, a)
+            self.picture.lines.append(Line(start[1], start[2], end[0], end[2], colour, cable.is_idle))
+        else:
+            self.picture.lines.append(Line(a[1], a[2], b[1], b[2], colour, cable.is_idle, bulge=bulge))
 
     # -- parts of these
 

@@ -110,7 +110,7 @@ class Fabric:
         self._causes.setdefault(port, set()).add(cause)
 
     def regain(self, port: int, cause: str = LINK) -> None:
-        """A cause is gone; the port has a link again if none is left. LINK takes the lab's own ``link: down`` with it."""
+        """A cause is gone; without any the port has a link again. LINK takes the lab's own ``link: down`` with it."""
         self._causes.get(port, set()).difference_update({cause, SHUT} if cause == LINK else {cause})
 
     def settle(self) -> frozenset[int]:

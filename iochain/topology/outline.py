@@ -1,4 +1,7 @@
-"""What a drawing shows of a lab: hosts, switches, port groups with ports of like chains together, teams, uplinks."""
+"""What a drawing shows of a lab: hosts, switches, port groups with ports of like chains together, teams, uplinks;
+
+physical switches and cables.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -6,10 +9,11 @@ from typing import Final
 from attrs import frozen
 
 from iochain.chain import Chain, Port
+from iochain.fabric.ports import PortState
 from iochain.frame import ALL_VLANS
 from iochain.portgroup.security import Disconnected
 from iochain.topology.expansion import uplinks
-from iochain.topology.spec import LoadBalancing
+from iochain.topology.spec import LoadBalancing, PortMode
 from iochain.topology.units import format_rate
 from iochain.topology.wiring import Direction, Team, Wiring, node_name
 
@@ -109,6 +113,54 @@ class SwitchOutline:
 
 
 @frozen
+class SwitchEnd:
+    """A port of a physical switch; ``about`` says in words what it carries, how fast, and whether it forwards."""
+
+    port: Port
+    about: str
+    is_shown: bool  # a cable is there, or something that is not modelled
+
+
+@frozen
+class AlikeEnds:
+    """Ports of a physical switch with like chains."""
+
+    ports: list[SwitchEnd]
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+
+    @property
+    def drawn(self) -> list[SwitchEnd]:
+        """The ports that are drawn one by one; the others are only counted."""
+        return [end for end in self.ports if end.is_shown]
+
+    @property
+    def more(self) -> int:
+        """How many are only counted."""
+        return len(self.ports) - len(self.drawn)
+
+
+@frozen
+class PhysicalOutline:
+    """A physical switch with its ports."""
+
+    name: str
+    mtu: int
+    stages: tuple[str, ...]
+    bundles: list[AlikeEnds]
+
+
+@frozen
+class CableOutline:
+    """A cable between two ports by name; ``is_idle``: no frame passes it."""
+
+    name: str
+    a: str
+    b: str
+    is_idle: bool
+
+
+@frozen
 class HostOutline:
     """A host with its switches."""
 
@@ -136,6 +188,48 @@ def outline(wiring: Wiring) -> list[HostOutline]:
         )
         for name, host in wiring.spec.hosts.items()
     ]
+
+
+def physical_outline(wiring: Wiring) -> list[PhysicalOutline]:
+    """The physical switches."""
+    found = []
+    for name, switch in wiring.fabric.switches.items():
+        bundles: dict[tuple[tuple[str, ...], tuple[str, ...]], list[SwitchEnd]] = {}
+        for port in switch.ports:
+            key = (_names(wiring, port, "input"), _names(wiring, port, "output"))
+            bundles.setdefault(key, []).append(_switch_end(wiring, port))
+        ends = [AlikeEnds(ports, *key) for key, ports in bundles.items()]
+        mtu = wiring.spec.fabric.switches[name].mtu
+        found.append(PhysicalOutline(name, mtu, tuple(wiring.switch_chain(name).names), ends))
+    return found
+
+
+def cable_outlines(wiring: Wiring) -> list[CableOutline]:
+    """The cables."""
+    fabric = wiring.fabric
+    found = []
+    for cable in fabric.cables:
+        ports = [wiring.ports[number] for number in (cable.a, cable.b)]
+        is_idle = not all(_passes(wiring, port) for port in ports)
+        found.append(CableOutline(cable.name, ports[0].name, ports[1].name, is_idle))
+    return found
+
+
+def _passes(wiring: Wiring, port: Port) -> bool:
+    if port.uplink:
+        return wiring.tables[port.host].up.get(port.number)
+    return wiring.fabric.states.get(port.number) is PortState.FORWARDING
+
+
+def _switch_end(wiring: Wiring, port: Port) -> SwitchEnd:
+    policy = wiring.fabric.switches[port.switch].policies[port.name]
+    state = wiring.fabric.states.get(port.number)
+    said = ["trunk" if policy.mode.value is PortMode.TRUNK else f"VLAN {policy.vlan.value}"]
+    said += [policy.channel.value] if policy.channel.value else []
+    said += [format_rate(policy.speed.value)]
+    said += [] if state is PortState.FORWARDING else [state.value]
+    is_shown = wiring.fabric.cable_at(port.number) is not None or state is not PortState.NO_LINK
+    return SwitchEnd(port, " · ".join(said), is_shown)
 
 
 def _switch(wiring: Wiring, host: str, name: str, ports: Sequence[Port], teams: Iterable[Team]) -> SwitchOutline:
@@ -178,7 +272,7 @@ def _names(wiring: Wiring, port: Port, direction: Direction) -> tuple[str, ...]:
     return tuple(chain.names)
 
 
-def title_of(hosts: Sequence[HostOutline]) -> str:
+def title_of(hosts: Sequence[HostOutline], physical: Sequence[PhysicalOutline] = (), cables: int = 0) -> str:
     """The drawing in a line."""
     switches = [switch for host in hosts for switch in host.switches]
     ports = sum(len(bundle.ports) for switch in switches for group in switch.groups for bundle in group.bundles)
@@ -188,12 +282,18 @@ def title_of(hosts: Sequence[HostOutline]) -> str:
         "port": ports,
         "uplink": sum(len(s.uplinks) for s in switches),
     }
-    plurals = {"switch": "switches"}
+    if physical or cables:
+        counts |= {"physical switch": len(physical), "cable": cables}
+    plurals = {"switch": "switches", "physical switch": "physical switches"}
     said = [f"{count} {name if count == 1 else plurals.get(name, f'{name}s')}" for name, count in counts.items()]
     return "A lab of " + ", ".join(said)
 
 
-def description_of(hosts: Sequence[HostOutline]) -> str:
+def description_of(
+    hosts: Sequence[HostOutline],
+    physical: Sequence[PhysicalOutline] = (),
+    cables: Sequence[CableOutline] = (),
+) -> str:
     """The drawing in sentences."""
     said = []
     for host in hosts:
@@ -201,6 +301,13 @@ def description_of(hosts: Sequence[HostOutline]) -> str:
             groups = "; ".join(f"{group.name} ({group.vlan_text}): {_members(group)}" for group in switch.groups)
             ends = ", ".join(f"{uplink.name} ({uplink.state})" for uplink in switch.uplinks)
             said.append(f"{host.name} {switch.name}: {groups or 'no port group'}; uplinks: {ends or 'none'}.")
+    for one in physical:
+        shown = [end for bundle in one.bundles for end in bundle.drawn]
+        more = sum(bundle.more for bundle in one.bundles)
+        ends = _listed([f"{end.port.name} ({end.about})" for end in shown], more)
+        said.append(f"Physical switch {one.name}: {ends}.")
+    if cables:
+        said.append(f"Cables: {', '.join(f'{cable.a} to {cable.b}' for cable in cables)}.")
     return " ".join(said)
 
 

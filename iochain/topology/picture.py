@@ -99,7 +99,7 @@ class Box:
 
 @frozen
 class Line:
-    """A line between two points, that leaves and arrives horizontally."""
+    """A line between two points, that leaves and arrives horizontally; with a bulge it goes by way of the right."""
 
     x: float
     y: float
@@ -108,10 +108,11 @@ class Line:
     colour: str = MUTED
     dashed: bool = False
     width: float = 1.6
+    bulge: float = 0
 
     def svg(self) -> str:
         """As an element of SVG."""
-        middle = (self.x + self.to_x) / 2
+        middle = max(self.x, self.to_x) + self.bulge if self.bulge else (self.x + self.to_x) / 2
         curve = f"C{middle:g} {self.y:g} {middle:g} {self.to_y:g} {self.to_x:g} {self.to_y:g}"
         dashes = ' stroke-dasharray="5 4"' if self.dashed else ""
         style = f'fill="none" stroke="{self.colour}" stroke-width="{self.width:g}"{dashes}'

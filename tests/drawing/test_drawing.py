@@ -74,7 +74,28 @@ def recorded() -> Lab:
     return Lab.load(PCAPS / "trunk.lab.yaml")
 
 
-LABS = [small, large, odd, recorded]
+def racks() -> Lab:
+    """Hosts with physical switches, cables between all of these, and many ports without any."""
+    lab = Lab()
+    for number in (1, 2):
+        lab.physical_switch(f"sw{number}", count=24, defaults={"bpdu_guard": True})
+    for number in range(1, 4):
+        switch = lab.host(f"esx{number}").vswitch("vSwitch0", uplinks=["vmnic0", "vmnic1"])
+        switch.portgroup("Prod", vlan=10).vm(f"vm{number}")
+        for at in (1, 2):
+            lab.cable(f"esx{number}.vmnic{at - 1}", f"sw{at}.{number}")
+    lab.host("esx3").vswitch("vSwitch1", uplinks=["vmnic2", "vmnic3"])
+    lab.cable("esx3.vmnic2", "esx3.vmnic3")
+    for port in (23, 24):
+        lab.cable(f"sw1.{port}", f"sw2.{port}")
+        for number in (1, 2):
+            lab.physical_switch(f"sw{number}").port(port, bpdu_guard=False, channel="po1" if port > 30 else None)
+    lab.physical_switch("sw2").port(5, link="up", vlan=10)
+    lab.physical_switch("switch with a very long name & no ports " * 3)
+    return lab
+
+
+LABS = [small, large, odd, recorded, racks]
 
 
 def shown(drawing: Picture) -> set[str]:
@@ -143,6 +164,16 @@ def test_every_port_is_there_or_counted(make: Callable[[], Lab]) -> None:
 
 def shown_more(drawing: Picture) -> list[str]:
     return [label.text for label in drawing.labels if label.text.startswith("… and")]
+
+
+def test_cables_and_states_of_switch_ports_are_drawn() -> None:
+    drawing = picture(racks().wiring)
+    assert {"sw1.1", "trunk · 10 Gbit/s", "VLAN 10 · 10 Gbit/s", "trunk · 10 Gbit/s · blocked"} <= shown(drawing)
+    assert drawing.title == "A lab of 3 hosts, 4 switches, 3 ports, 8 uplinks, 3 physical switches, 9 cables"
+    assert "sw1.24 to sw2.24" in drawing.description
+    cables = [line for line in drawing.lines if line.colour in ("#1c2430", "#a8231b") and line.x > 600]
+    assert sum(line.colour == "#a8231b" for line in cables) == 1  # one is blocked
+    assert sum(line.bulge > 0 for line in cables) == 3
 
 
 def test_many_like_ports_are_counted() -> None:
