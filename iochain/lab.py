@@ -299,9 +299,9 @@ class PortHandle:
         """The chain from the switch to the port's client."""
         return ChainDraft(self, "output")
 
-    def send(self, packet: "Packet | bytes", time_ns: int = 0) -> Outcome:
+    def send(self, packet: "Packet | bytes", time_ns: int = 0, engine: Engine | str | None = None) -> Outcome:
         """Send one frame at this port of a fresh network."""
-        return self.lab.send(packet, self.name, time_ns)
+        return self.lab.send(packet, self.name, time_ns, engine)
 
 
 @frozen
