@@ -2,7 +2,8 @@
 
     unshare --net python kernel_oracle.py plain|vxlan|vxlan-sums|vxlan6 < requests > segments
 
-A request is a JSON line: a frame (hex), its mss, and where its TCP header begins. It goes into a TAP with a header that
+A request is a JSON line: a frame (hex), its mss (0: only the checksum is asked for, of UDP over plain IP too), and
+where its TCP header begins. It goes into a TAP with a header that
 asks for segmentation (IFF_VNET_HDR); a bridge hands it to a veth whose segmentation and checksum offload are off, or to
 a VXLAN device above that. An answer is a JSON line: the frames that come out at the other end of the veth.
 """
@@ -22,6 +23,7 @@ TUNSETIFF = 0x400454CA
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 NEEDS_CSUM, TSO_IPV4, TSO_IPV6, ECN = 1, 1, 4, 0x80
 ETH_P_ALL = 3
+UDP = 17
 SIOCETHTOOL, ETHTOOL_STXCSUM, ETHTOOL_STSO = 0x8946, 0x17, 0x1F
 LARGEST = 1 << 17
 WAIT_S = 2.0
@@ -86,11 +88,12 @@ def ip(commands: str) -> None:
 def segments(tap: int, out: socket.socket, request: dict[str, Any]) -> list[str]:
     """Hand a frame to the kernel, and wait until all of its payload has come out, in one or in several frames."""
     frame, mss, start = bytes.fromhex(request["frame"]), request["mss"], request["transport"]
-    headers = start + (frame[start + 12] >> 4) * 4
+    is_udp = not mss and frame[23 if start == 34 else 20] == UDP
+    headers, field = start + (8 if is_udp else (frame[start + 12] >> 4) * 4), 6 if is_udp else 16
     kind = TSO_IPV6 if frame[12:14] == b"\x86\xdd" else TSO_IPV4
-    kind |= ECN if frame[start + 13] & 0x80 else 0
-    count = -(-(len(frame) - headers) // mss)
-    os.write(tap, struct.pack("=BBHHHH", NEEDS_CSUM, kind, headers, mss, start, 16) + frame)
+    kind |= ECN if mss and frame[start + 13] & 0x80 else 0
+    count = -(-(len(frame) - headers) // mss) if mss else 1
+    os.write(tap, struct.pack("=BBHHHH", NEEDS_CSUM, kind if mss else 0, headers, mss, start, field) + frame)
     found: list[str] = []
     until = time.monotonic() + WAIT_S
     while len(found) < count and time.monotonic() < until:
