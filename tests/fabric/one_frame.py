@@ -105,6 +105,8 @@ def _switched(wiring: Wiring, port: Port, frame: Frame, way: Way) -> list[tuple[
             names |= set(uplinks.ports) if isinstance(uplinks, Ports) else set()
         else:
             names.add(name)
+    if not names:
+        way.dropped.append((port.name, Reason.NO_PORT))
     tag = entered.carried_tag if chosen.tag is None else chosen.tag
     return [(port, tag) for port in wiring.ports if port.name in names]
 
