@@ -224,7 +224,7 @@ def _parse_ipv6(rest: int, at: int, end: int, words: int, level: int) -> int:
 
 
 @part
-def _parse_types(rest: int, end: int, words: int, level: int) -> int:
+def parse_types(rest: int, end: int, words: int, level: int) -> int:
     """All behind the two addresses: ``end`` bytes at ``rest``, at least the two of the EtherType."""
     present = 0
     kind = load_be16(rest)
@@ -290,7 +290,7 @@ def parse_row(row: Any, words: int, level: int) -> int:
     """
     present = _parse_link(row, words) if level >= LINK else _parse_type(row, words)
     if level > LINK or level == ADDRESSES:
-        present |= _parse_types(row.address + row.skip, row.length - ADDRESS_BYTES, words, level)
+        present |= parse_types(row.address + row.skip, row.length - ADDRESS_BYTES, words, level)
     store_le64(words, present)
     return present
 

@@ -15,7 +15,7 @@ from numba import types
 
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.parse import TRANSPORT, WORD_BYTES, _parse_types
+from iochain.kernels.parse import TRANSPORT, WORD_BYTES, parse_types
 from iochain.kernels.raw import load_be16, load_be64, load_le32, load_le64, load_u8, store_le64
 from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, ROWS
 
@@ -284,7 +284,7 @@ def find(row: Any, words: int, found: int, has_plain: bool) -> int:
             result = CUT if captured < end else NOT_TRANSPORT
             break
         store_le64(words, 0)
-        present = _parse_types(base + start + ADDRESS_BYTES, captured - start - ADDRESS_BYTES, words, TRANSPORT)
+        present = parse_types(base + start + ADDRESS_BYTES, captured - start - ADDRESS_BYTES, words, TRANSPORT)
         store_le64(words, present)
         result = _locate(base, start, end, 1 if captured < end else 0, words, found)
         put(found, KIND, get(found, KIND) + tunnel * _PLAIN)
