@@ -1,0 +1,128 @@
+"""Strategies for what happens in a lab: frames that make sense at a port, sent one after the other."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+from iochain.chain import Port
+from iochain.frame import ALL_VLANS, Mac
+from iochain.lab import Lab
+from iochain.testing.addresses import macs
+from iochain.testing.configurations import typed
+from iochain.testing.ethernet import Tagging, frames
+from iochain.testing.framebytes import FrameBytes
+from iochain.topology.spec import Options, Portgroup, Vnic, Vswitch
+from iochain.topology.wiring import Wiring
+
+GAPS_NS: Final = (0, 1, 67_200, 1_000_000, 1_000_000_000)
+
+
+CHANGED: Final[Mapping[str, type]] = {"portgroup": Portgroup, "vswitch": Vswitch, "vm": Vnic, "options": Options}
+"""Kinds of things whose settings are changed, and what says their keys."""
+
+NESTED: Final = ("teaming", "shaping")
+"""Keys with keys below them."""
+
+
+@frozen
+class Send:
+    """A frame that a port's client sends, at a time in ns."""
+
+    frame: FrameBytes
+    at: str
+    time_ns: int = 0
+
+
+Event: TypeAlias = Send
+"""What may stand in a sequence of events."""
+
+
+def frames_at(lab: Lab | Wiring, port: str, **kinds: Any) -> st.SearchStrategy[FrameBytes]:
+    """Frames for a port of a lab: any, but mostly from the port's own address, to addresses and VLANs of the lab.
+
+    ``kinds`` are arguments of :func:`iochain.testing.frames`. LookupError if there is no such port.
+    """
+    wiring = lab.wiring if isinstance(lab, Lab) else lab
+    here = wiring.port(port)
+    own, others = _addresses(wiring, here)
+    tagged = here.uplink or here.vlan == ALL_VLANS
+    usual = [Tagging.UNTAGGED, Tagging.TAGGED] if tagged else [Tagging.UNTAGGED]
+    said: dict[str, Any] = {
+        "sources": st.sampled_from(own) | st.sampled_from([*own, *others]) | macs(),
+        "destinations": st.sampled_from(others) | macs(group=True) | macs(),
+        "vlans": sorted({one.vlan for one in wiring.ports if one.vlan} | {10}),
+    }
+    likely = frames(**{**said, "tagging": usual, **kinds})
+    return likely | frames(**{**said, "vlans": None, **kinds})
+
+
+@st.composite
+def sends(draw: st.DrawFn, /, lab: Lab | Wiring, *, time_ns: int = 0, **kinds: Any) -> Send:
+    """A frame at any port of a lab; ``kinds`` as in :func:`frames_at`. InvalidArgument if it has no ports."""
+    wiring = lab.wiring if isinstance(lab, Lab) else lab
+    if not wiring.ports:
+        raise InvalidArgument("the lab has no ports: nothing can be sent")
+    at = draw(st.sampled_from([port.name for port in wiring.ports]))
+    return Send(draw(frames_at(wiring, at, **kinds)), at, time_ns)
+
+
+@st.composite
+def event_sequences(
+    draw: st.DrawFn, /, lab: Lab | Wiring, *, events: int | tuple[int, int] = (1, 20), start_ns: int = 0, **kinds: Any
+) -> list[Event]:
+    """Events of a lab in the order of their times: at most so many, or at least and at most."""
+    least, most = (1, events) if isinstance(events, int) else events
+    wiring = lab.wiring if isinstance(lab, Lab) else lab
+    found: list[Event] = []
+    time_ns = start_ns
+    for _ in range(draw(st.integers(least, most))):
+        found.append(draw(sends(wiring, time_ns=time_ns, **kinds)))
+        time_ns += draw(st.sampled_from(GAPS_NS))
+    return found
+
+
+@st.composite
+def changes(draw: st.DrawFn, /, lab: Lab) -> str:
+    """Changes of one setting of a lab, as text like ``portgroup.Prod.forged_transmits=accept``.
+
+    Whether the lab can be like that, it says itself when the change is made: LabError.
+    """
+    kind = draw(st.sampled_from([kind for kind in CHANGED if _names(lab, kind)]))
+    name = draw(st.sampled_from(_names(lab, kind)))
+    values = {key: value for key, value in typed(CHANGED[kind]).items() if key not in NESTED}
+    key = draw(st.sampled_from(sorted(values)))
+    return f"{name}.{key}={_text(draw(values[key]))}"
+
+
+def _names(lab: Lab, kind: str) -> list[str]:
+    """The things of a kind, as settings name them."""
+    hosts = lab.data.get("hosts", {})
+    if kind == "options":
+        return ["options"]
+    if kind == "vm":
+        return [f"vm.{name}" for name, vm in lab.data.get("vms", {}).items() if "vnics" not in (vm or {})]
+    found = {f"vswitch.{name}": switch for host in hosts.values() for name, switch in host["vswitches"].items()}
+    if kind == "vswitch":
+        return sorted(found)
+    return sorted({f"portgroup.{name}" for switch in found.values() for name in switch.get("portgroups", {})})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"[{', '.join(map(_text, value))}]" if isinstance(value, list) else str(value)
+
+
+def _addresses(wiring: Wiring, here: Port) -> tuple[list[Mac], list[Mac]]:
+    """The port's own addresses, as its guest and the platform see them, and those of others; a stranger at uplinks."""
+    stranger = Mac("02:00:00:00:00:fe")
+    own: list[Mac] = []
+    others: list[Mac] = []
+    for port in wiring.ports:
+        if not port.uplink:
+            found = [mac for mac in (port.effective_mac, port.initial_mac) if mac]
+            (own if port.name == here.name else others).extend(found)
+    return list(dict.fromkeys(own)) or [stranger], list(dict.fromkeys(others)) or [stranger]
