@@ -15,7 +15,7 @@ from numba import types
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import LINK, parse_row
-from iochain.kernels.raw import load_be16, load_le64, load_mac, prefetch, store_le64, words_at, wrapped
+from iochain.kernels.raw import load_be16, load_le64, load_mac, prefetch, store_le64, wrapped
 from iochain.kernels.rows import FROM_UPLINK, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 from iochain.portgroup.receive import hash_of_destination
 from iochain.uplink.nic import payload_is_longer
@@ -63,8 +63,8 @@ _TABLE = types.Array(types.int64, 2, "C")
 
 
 @part
-def derive(field: int, words: Any, argument: int) -> int:
-    """The value of a derived field by its number."""
+def derive(field: int, words: int, argument: int) -> int:
+    """The value of a derived field by its number, of the words at an address."""
     if field == 0:
         return payload_is_longer(words, argument)
     if field == 1:
@@ -137,7 +137,7 @@ def _fill_parsed(plan: int, words: int, present: int, key: int, width: int) -> N
         filled += 1
         pair += 2
     for _ in range(_mask(plan, DERIVED)):
-        store_le64(key + 8 * filled, derive(_mask(plan, pair), words_at(words, w.COUNT), _mask(plan, pair + 1)))
+        store_le64(key + 8 * filled, derive(_mask(plan, pair), words, _mask(plan, pair + 1)))
         filled += 1
         pair += 2
     for unused in range(filled, width):

@@ -13,10 +13,9 @@ from numba import types
 
 from iochain.engine.counters import BROADCAST, BYTES, FRAMES, IN, MULTICAST, UNICAST
 from iochain.engine.lookup import derive
-from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import parse_row
-from iochain.kernels.raw import load_le64, load_mac, prefetch, store_le64, words_at, wrapped
+from iochain.kernels.raw import load_le64, load_mac, prefetch, store_le64, wrapped
 from iochain.kernels.rows import FROM_UPLINK, NO_TAG, ROWS, TAG_BYTES
 
 GOES_ON, WAITS, LOST, APART, UNKNOWN = range(5)
@@ -87,7 +86,7 @@ def _make_key(row: Any, plan: int, scratch: int, key: int) -> int:
         present = parse_row(row, scratch, _mask(plan, LEVEL))
         at = plan + 8 * PAIRS
         for _ in range(packed):
-            value = derive(load_le64(at), words_at(scratch, w.COUNT), load_le64(at + 8))
+            value = derive(load_le64(at), scratch, load_le64(at + 8))
             one |= value << load_le64(at + 16)
             at += 24
         for i in range(more):

@@ -16,6 +16,7 @@ from iochain.chain import Drop, Port, Reason, Verdict
 from iochain.frame import BROADCAST, Derived, Frame, Mac
 from iochain.kernels import words as w
 from iochain.kernels.compiled import part
+from iochain.kernels.raw import word
 
 EXACT_SLOTS: Final = 32
 
@@ -78,7 +79,7 @@ def hash_of_destination(words: Any, _argument: int) -> int:
     """:func:`multicast_hash` of a frame's destination, for both engines."""
     crc = 0xFFFFFFFF
     for shift in range(40, -8, -8):
-        crc ^= words[w.DESTINATION] >> shift & 0xFF
+        crc ^= word(words, w.DESTINATION) >> shift & 0xFF
         for _ in range(8):
             crc = crc >> 1 ^ (0xEDB88320 if crc & 1 else 0)
     return crc >> 26

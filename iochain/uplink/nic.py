@@ -15,6 +15,7 @@ from iochain.chain import Drop, Port, Reason, Verdict
 from iochain.frame import ALL_VLANS, DEI_BIT, Derived, Frame, Table
 from iochain.kernels import words as w
 from iochain.kernels.compiled import part
+from iochain.kernels.raw import word
 from iochain.kernels.rows import ETHERNET_BYTES, TAG_BYTES
 
 TCP: Final = 6
@@ -83,5 +84,5 @@ def _longer_than(mtu: int) -> Derived:
 @part
 def payload_is_longer(words: Any, mtu: int) -> int:
     """1 if the frame is longer than ``mtu`` behind its layer 2 header: 14 bytes, 18 with a tag in the frame."""
-    header = ETHERNET_BYTES + (TAG_BYTES if words[w.ETHERTYPE] == _TPID else 0)
-    return np.int64(words[w.WIRE_LENGTH] - header > mtu)  # type: ignore[return-value]
+    header = ETHERNET_BYTES + (TAG_BYTES if word(words, w.ETHERTYPE) == _TPID else 0)
+    return np.int64(word(words, w.WIRE_LENGTH) - header > mtu)  # type: ignore[return-value]

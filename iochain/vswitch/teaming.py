@@ -19,6 +19,7 @@ from iochain.chain import Consumed, Drop, Port, Ports, Reason, Verdict
 from iochain.frame import Derived, Frame, Table
 from iochain.kernels import words as w
 from iochain.kernels.compiled import part
+from iochain.kernels.raw import word
 
 InUse = Table[str, tuple[str, ...]]
 """Uplinks in use, by the name of the team."""
@@ -215,20 +216,20 @@ def _modulo(function: Callable[..., int], uplinks: int) -> Derived:
 @part
 def source_mac_hash(words: Any, uplinks: int) -> int:
     """The last byte of the source MAC, modulo the number of uplinks."""
-    return (words[w.SOURCE] & 0xFF) % uplinks  # type: ignore[no-any-return]
+    return (word(words, w.SOURCE) & 0xFF) % uplinks
 
 
 @part
 def _xor_of_addresses(words: Any) -> int:
     """The 32 bits that both forms of the IP hash reduce; a Python function too, for the forms' Python forms."""
-    present = words[w.PRESENT]
-    if present >> w.NETWORK_OFFSET & 1 and words[w.NETWORK_OFFSET] == _UNTAGGED_NETWORK_OFFSET:
+    present = word(words, w.PRESENT)
+    if present >> w.NETWORK_OFFSET & 1 and word(words, w.NETWORK_OFFSET) == _UNTAGGED_NETWORK_OFFSET:
         if present >> w.IPV4_DESTINATION & 1:
-            return words[w.IPV4_SOURCE] ^ words[w.IPV4_DESTINATION]  # type: ignore[no-any-return]
+            return word(words, w.IPV4_SOURCE) ^ word(words, w.IPV4_DESTINATION)
         if present >> w.IPV6_DESTINATION_LOW & 1:
-            return (words[w.IPV6_SOURCE_LOW] ^ words[w.IPV6_DESTINATION_LOW]) & 0xFFFFFFFF  # type: ignore[no-any-return]
+            return (word(words, w.IPV6_SOURCE_LOW) ^ word(words, w.IPV6_DESTINATION_LOW)) & 0xFFFFFFFF
     if present >> w.WORD_AT_30 & 1:
-        return words[w.WORD_AT_26] ^ words[w.WORD_AT_30]  # type: ignore[no-any-return]
+        return word(words, w.WORD_AT_26) ^ word(words, w.WORD_AT_30)
     return 0
 
 
