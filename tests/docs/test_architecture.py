@@ -187,9 +187,16 @@ def test_the_tables_name_all_dependencies() -> None:
 
 
 def test_what_is_imported_is_a_dependency_and_the_other_way_round() -> None:
-    used = {name for path in MODULES for name in imported(path)} - sys.stdlib_module_names - {"iochain"}
-    packages = {CAME_WITH.get(name, NAMED_OTHERWISE.get(name, name)) for name in used}
-    assert sorted(packages) == requirements(setup_cfg()["options"]["install_requires"])
+    testing = [path for path in MODULES if PACKAGE / "testing" in path.parents]
+    needed, for_tests = (
+        {CAME_WITH.get(name, NAMED_OTHERWISE.get(name, name)) for path in paths for name in imported(path)}
+        - sys.stdlib_module_names
+        - {"iochain"}
+        for paths in ([path for path in MODULES if path not in testing], testing)
+    )
+    read = setup_cfg()
+    assert sorted(needed) == requirements(read["options"]["install_requires"])
+    assert for_tests - needed <= set(requirements(read["options.extras_require"]["test"]))
 
 
 # -- the order of writes
