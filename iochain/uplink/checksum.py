@@ -263,6 +263,15 @@ def total(address: int, count: int) -> int:
 
 
 @part
+def header_total(address: int, count: int) -> int:
+    """The same of a header, whose bytes are a multiple of four: too few for vectors, and less to compile."""
+    result = 0
+    for at in range(address, address + count, 4):
+        result += load_le32(at)
+    return result
+
+
+@part
 def folded(value: int) -> int:
     """A sum in 16 bits, carries added at the lower end."""
     value = (value & _LOW) + (value >> 32)
@@ -281,7 +290,7 @@ def swapped(value: int) -> int:
 def pseudo(base: int, network: int, is_6: int, final: int, protocol: int, length: int) -> int:
     """The sum of the pseudo-header of a packet whose IP header is at ``base + network``; not folded."""
     if is_6:
-        addresses = total(base + network + 8, 16) + total(base + final, 16)
+        addresses = header_total(base + network + 8, 16) + header_total(base + final, 16)
     else:
         addresses = load_le32(base + network + 12) + load_le32(base + final)
     return addresses + (protocol << 8) + swapped(length & 0xFFFF) + swapped(length >> 16)

@@ -22,10 +22,10 @@ from iochain.uplink.checksum import (
     RIGHT,
     check_inner,
     check_outer,
+    header_total,
     is_outer_seed,
     is_seed,
     swapped,
-    total,
 )
 from iochain.uplink.headers import find_all, get
 
@@ -141,7 +141,7 @@ def _is_suspect(row: Any, mtu: int) -> bool:
         protocol = load_u8(rest + 8)
         if protocol in (h.TCP, h.UDP):
             return _asks_of_transport(
-                rest + 42, there - 42, total(rest + 10, 32), protocol, load_be16(rest + 6), mtu - 40
+                rest + 42, there - 42, header_total(rest + 10, 32), protocol, load_be16(rest + 6), mtu - 40
             )
         return protocol in _EXTENSIONS
     return ethertype in (_IPV4, *_TAG_TYPES)

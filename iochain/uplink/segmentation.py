@@ -33,7 +33,7 @@ from iochain.kernels.raw import (
 )
 from iochain.kernels.rows import ADDRESS_BYTES, ROW, ROWS
 from iochain.uplink import headers as h
-from iochain.uplink.checksum import asks, folded, inner_pseudo, outer_pseudo, store_sum, total
+from iochain.uplink.checksum import asks, folded, header_total, inner_pseudo, outer_pseudo, store_sum, total
 from iochain.uplink.headers import ALL_KINDS, By, Kind, bits_of, find_all, get, put
 
 
@@ -376,7 +376,7 @@ def _number_ip(base: int, network: int, is_6: int, end: int, number: int) -> Non
     _store_length(header + 2, end - network)
     store_be16(header + 4, load_be16(header + 4) + number)
     store_le16(header + 10, 0)
-    store_sum(header + 10, total(header, (load_u8(header) & 15) * 4), 0)
+    store_sum(header + 10, header_total(header, (load_u8(header) & 15) * 4), 0)
 
 
 @part
@@ -387,7 +387,7 @@ def _sum_tcp(base: int, end: int, payload_sum: int, found: int, is_done: int) ->
     store_le16(base + at + 16, folded(addresses))
     if is_done:
         store_le16(base + at + 16, 0)
-        store_sum(base + at + 16, addresses + total(base + at, get(found, h.PAYLOAD) - at) + payload_sum, 0)
+        store_sum(base + at + 16, addresses + header_total(base + at, get(found, h.PAYLOAD) - at) + payload_sum, 0)
 
 
 @part
