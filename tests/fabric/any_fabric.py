@@ -27,7 +27,7 @@ def any_labs(draw: st.DrawFn) -> Lab:
             channel = {"channel": f"po{number}"} if members > 1 else {}
             lab.cable(port(a, **channel), port(b, **channel))
     for switch in sorted(free):
-        for _ in range(draw(st.integers(0, 2))):
+        for _ in range(draw(st.integers(1, 2))):
             vlans: dict[str, Any] = draw(
                 st.sampled_from([{}, {"vlan": 10}, {"vlan": 20}, {"allowed_vlans": [10]}, {"native_vlan": 20}])
             )
