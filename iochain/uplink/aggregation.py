@@ -145,6 +145,7 @@ class Aggregators:
     pins: tuple[object, ...] = ()
     in_sessions: int = 0
     waiting: Waiting = field(factory=Waiting)
+    handed: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(s.HANDED_COLUMNS, np.int64))
 
     @classmethod
     def of(cls, stages: Sequence[Aggregation]) -> "Aggregators":
@@ -199,20 +200,15 @@ class Aggregators:
         first = 0 if self.in_sessions else int(s.pass_by(batch.rows, lanes, self.lanes))
         if first == len(batch) and not self.held:
             return Passed(batch)
-        merged, batch = self._run(batch, lanes, first, until)
-        return Passed(self.waiting.release(batch, until), merged=merged)
-
-    def _run(self, batch: Batch, lanes: npt.NDArray[np.int32], first: int, until: Instant) -> tuple[int, Batch]:
-        """All rows that go out, not yet in order, and how many frames vanished in others."""
         most = self.in_sessions + len(batch)
-        out = np.empty(most, ROW)
-        out[:first] = batch.rows[:first]
-        made = np.empty((most // 2, s.SESSION_COLUMNS), np.int64)
+        out, made = np.empty(most, ROW), np.empty((most // 2, s.SESSION_COLUMNS), np.int64)
         pieces = np.empty((most, s.PIECE_COLUMNS), np.int64)
-        pieces[: len(self.pieces)] = self.pieces
-        handed = np.zeros(s.HANDED_COLUMNS, np.int64)
-        handed[s.NEXT_PIECE] = len(self.pieces)
-        filled, count = s.put_together(
+        if first:
+            out[:first] = batch.rows[:first]
+        if self.in_sessions:
+            pieces[: len(self.pieces)] = self.pieces
+        self.handed[s.NEXT_PIECE] = len(self.pieces)
+        filled, count, merged, room, is_due = s.put_together(
             batch.rows,
             lanes,
             first,
@@ -224,16 +220,18 @@ class Aggregators:
             self.listed,
             out,
             made,
-            handed,
+            self.handed,
         )
-        merged = int(handed[s.MERGED])
         pins = joined_pins((batch, Batch(EMPTY.rows, self.pins))) if self.pins else batch.pins
         self._keep(pieces, pins, most - filled - merged)
         if count:
-            memory = known(np.empty(int(handed[s.ROOM]), np.uint8))
+            memory = known(np.empty(room, np.uint8))
             s.assemble(made[:count], pieces, out, memory)
             pins = (*pins, memory)
-        return merged, Batch(out[:filled], pins)
+        batch = Batch(out[:filled], pins)
+        if not is_due or len(self.waiting):
+            batch = self.waiting.release(batch, until)
+        return Passed(batch, merged=merged)
 
     def _keep(self, pieces: npt.NDArray[np.int64], pins: tuple[object, ...], held: int) -> None:
         """Keep what open sessions need, and no more."""

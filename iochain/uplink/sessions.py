@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numba import types
 
-from iochain.kernels.compiled import compiled, part
+from iochain.kernels.compiled import compiled, part, part_in_line
+from iochain.kernels.order import precedes
 from iochain.kernels.raw import (
     copy,
     load_be16,
@@ -19,6 +20,7 @@ from iochain.kernels.raw import (
     load_le64,
     load_mac,
     load_u8,
+    prefetch,
     store_be16,
     store_be32,
     store_le16,
@@ -52,7 +54,7 @@ PIECE_AT, PIECE_BYTES, PIECE_NEXT, PIECE_FRAME = range(4)
 PIECE_COLUMNS: Final = 4
 
 # Where rows go, where the next row and the next session that was made go, the number of the next piece, what is known
-# of the checksum of the frame in hand, frames that vanished in others, and bytes of all that was made.
+# of the checksum of the frame in hand, how many frames vanished in others, and how many bytes all that was made has.
 OUT, NEXT_OUT, NEXT_MADE, NEXT_PIECE, STATE, MERGED, ROOM = range(7)
 HANDED_COLUMNS: Final = 7
 
@@ -69,6 +71,7 @@ _CONGESTION = 3
 _NOP_NOP_STAMP = 0x0101080A
 _STAMP_KIND, _STAMP_BYTES = 8, 10
 _LOW = 0xFFFFFFFF
+_AHEAD, _LINE_BYTES = 6, 64
 
 _STATE = types.Array(types.int64, 2, "C")
 _LANES = types.Array(types.int32, 1, "C")
@@ -343,7 +346,7 @@ def _is_right(row: Any, at: int) -> bool:
     return bool(row.length < row.wire_length or folded(_sum_of_headers(_frame(row), at, size, size)) == 0xFFFF)
 
 
-@part
+@part_in_line
 def _sum_of_payload(row: Any, at: int) -> int:
     """Sum of a segment's payload, told from its checksum, which is right, without looking at the payload."""
     frame = _frame(row)
@@ -377,7 +380,7 @@ def _add_piece(row: Any, at: int, session: int, pieces: int, work: int) -> None:
     store_le64(session + 8 * IS_WHOLE, row.length == row.wire_length)
 
 
-@part
+@part_in_line
 def _grow(row: Any, at: int, stamp_at: int, session: int, rules: int) -> None:
     """What of a frame's headers goes into its session: acknowledgment, window and TSecr of the newest."""
     frame, payload = _frame(row), row.wire_length - _payload_at(row, at)
@@ -459,7 +462,7 @@ def _close_all(sessions: int, heads: int, time_ns: int, lane: int, work: int) ->
     store_le64(lane + 8 * NOT_BEFORE, time_ns)
 
 
-@part
+@part_in_line
 def _candidate(row: Any, at: int, lane: int, work: int) -> int:
     """Where a candidate has its timestamp (0: it has none); -1: it is no candidate, or aggregation pauses."""
     rules = load_le64(lane + 8 * RULES)
@@ -479,7 +482,7 @@ def _candidate(row: Any, at: int, lane: int, work: int) -> int:
     return stamp_at
 
 
-@part
+@part_in_line
 def _append(row: Any, at: int, stamp_at: int, session: int, lane: int, pieces: int, work: int) -> bool:
     """Append a frame that follows; whether the session is over by that."""
     _add_piece(row, at, session, pieces, work)
@@ -490,7 +493,7 @@ def _append(row: Any, at: int, stamp_at: int, session: int, lane: int, pieces: i
     return load_le64(session + 8 * PUSHED) != 0  # type: ignore[no-any-return]
 
 
-@part
+@part_in_line
 def _take(row: Any, row_at: int, lane: int, sessions: int, heads: int, pieces: int, work: int) -> bool:
     """Have a TCP frame open a session, go on with one or end one; whether it is held."""
     at, slots = _transport_at(row), load_le64(lane + 8 * SLOTS)
@@ -554,7 +557,7 @@ def pass_by(rows: Any, lanes: Any, state: Any) -> int:
 
 
 @compiled(
-    types.UniTuple(types.int64, 2)(
+    types.UniTuple(types.int64, 5)(
         ROWS, _LANES, types.int64, types.int64, _STATE, _STATE, ROWS, _STATE, _VECTOR, ROWS, _STATE, _VECTOR
     )
 )
@@ -571,11 +574,13 @@ def put_together(
     out: Any,
     made: Any,
     handed: Any,
-) -> tuple[int, int]:
-    """Take rows from ``first`` on into sessions, or give them out; gives how many of ``out`` and ``made`` are filled.
+) -> tuple[int, int, int, int, int]:
+    """Take rows from ``first`` on into sessions, or give them out; those before ``first`` are in ``out``.
 
-    ``listed`` names, behind their number, the lanes that have sessions: those whose poll ends before ``until_ns`` are
-    closed although no frame comes. ``handed`` is what is handed on, with NEXT_PIECE filled; gives MERGED and ROOM.
+    Gives how many of ``out`` and ``made`` are filled, how many frames vanished in others, how many bytes all that was
+    made has, and whether all rows are in order and before ``until_ns``. ``listed`` names, behind their number, the
+    lanes that have sessions: those whose poll ends before ``until_ns`` are closed although no frame comes. ``handed``
+    has room for what is handed on; of that NEXT_PIECE is filled.
     """
     slots = len(sessions) // len(state)
     work = _start(handed)
@@ -584,8 +589,13 @@ def put_together(
     store_le64(work + 8 * OUT, _start(out))
     store_le64(work + 8 * NEXT_OUT, _start(out) + first * _ROW_BYTES)
     store_le64(work + 8 * NEXT_MADE, made_start)
+    store_le64(work + 8 * MERGED, 0)
+    store_le64(work + 8 * ROOM, 0)
     for i in range(first, len(rows)):
         row = rows[i]
+        ahead = rows[min(i + _AHEAD, len(rows) - 1)].address
+        prefetch(ahead)
+        prefetch(ahead + _LINE_BYTES)
         number = int(lanes[i])
         lane = lane_start + number * 8 * LANE_COLUMNS
         mine = session_start + number * slots * 8 * SESSION_COLUMNS
@@ -622,7 +632,11 @@ def put_together(
             store_le64(lane + 8 * LISTED, 0)
     listed[0] = still
     filled = (load_le64(work + 8 * NEXT_OUT) - load_le64(work + 8 * OUT)) // _ROW_BYTES
-    return filled, (load_le64(work + 8 * NEXT_MADE) - made_start) // (8 * SESSION_COLUMNS)
+    count = (load_le64(work + 8 * NEXT_MADE) - made_start) // (8 * SESSION_COLUMNS)
+    is_due = filled == 0 or out[filled - 1].time_ns < until_ns
+    for i in range(1, filled):
+        is_due = is_due and precedes(out[i - 1], out[i])
+    return filled, count, load_le64(work + 8 * MERGED), load_le64(work + 8 * ROOM), 1 if is_due else 0
 
 
 @compiled(types.int64(_STATE, _STATE, _STATE, _VECTOR, _STATE))
