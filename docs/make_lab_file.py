@@ -16,7 +16,7 @@ from attrs import Attribute
 from iochain import Lab
 from iochain.chain import plain
 from iochain.experiment import beacons, links, notify
-from iochain.topology import chains, units
+from iochain.topology import chains, offloads, units
 from iochain.topology.advanced import ADVANCED, AdvancedSetting
 from iochain.topology.shape import NAMES, fields, inner
 from iochain.topology.spec import (
@@ -44,6 +44,7 @@ from iochain.topology.spec import (
     Vswitch,
 )
 from iochain.topology.values import RANGES, is_numeric
+from iochain.uplink.capabilities import ADAPTERS, DRIVERS, Capability
 
 MARKER: Final = "<!-- From here on made by docs/make_lab_file.py; change iochain/topology/spec.py instead. -->\n"
 FILE: Final = Path(__file__).with_name("lab-file.md")
@@ -68,7 +69,7 @@ LEVELS: Final[Mapping[type, tuple[str, str]]] = {
 }
 """Title and place of each level of the file, in the order of the reference."""
 
-WITHOUT_EFFECT: Final = ("large_packets", "labels")
+WITHOUT_EFFECT: Final = ("labels",)
 """Keys that are read, checked and shown in the effective policy, but that no stage uses yet."""
 
 INHERITED: Final = ("promiscuous", "mac_changes", "forged_transmits", "load_balancing", "shaping")
@@ -76,7 +77,9 @@ INHERITED: Final = ("promiscuous", "mac_changes", "forged_transmits", "load_bala
 
 def reference() -> str:
     """The part of the file below the marker."""
-    return "\n".join([*_defaults(), *(line for cls in LEVELS for line in _level(cls)), *_advanced()]) + "\n"
+    return (
+        "\n".join([*_defaults(), *(line for cls in LEVELS for line in _level(cls)), *_drivers(), *_advanced()]) + "\n"
+    )
 
 
 def _defaults() -> Iterator[str]:
@@ -180,11 +183,39 @@ def _link(cls: type) -> str:
     return f"[{NAMES[cls]}](#{LEVELS[cls][0].lower().replace(' ', '-')})"
 
 
+def _drivers() -> Iterator[str]:
+    """What the driver of a physical NIC, and the adapter of a guest, can."""
+    yield "## Drivers"
+    yield ""
+    yield (
+        "What a NIC with this `driver` can; each capability is a key of the [physical NIC](#physical-nics) and can be "
+        "said beside it. Rings are (default, most) of receive and transmit, and have **no effect yet**."
+    )
+    yield ""
+    yield "| driver | NIC | capabilities | rings | known from |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, driver in DRIVERS.items():
+        able = ", ".join(f"`{each.value}`" for each in Capability if each in driver.capabilities)
+        rings = " and ".join(f"({ring.default}, {ring.most})" for ring in driver.rings)
+        yield f"| `{name}` | {driver.doc} | {able} | {rings} | {driver.sources} |"
+    yield ""
+    yield "## Adapters"
+    yield ""
+    yield 'What a guest\'s `adapter` can (Performance Best Practices, "Virtual Network Adapters").'
+    yield ""
+    yield "| adapter | | `tso` | `checksum` | `large_packets` | `lro` |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name, adapter in ADAPTERS.items():
+        able = " | ".join(plain(value) for value in (adapter.tso, adapter.checksum, adapter.large_packets, adapter.lro))
+        yield f"| `{name}` | {adapter.doc} | {able} |"
+    yield ""
+
+
 def _advanced() -> Iterator[str]:
     """The advanced settings, those that stages read first."""
     used = {
         value
-        for module in (chains, beacons, links, notify)
+        for module in (chains, offloads, beacons, links, notify)
         for value in vars(module).values()
         if isinstance(value, str) and value.startswith("Net.")
     }
@@ -192,8 +223,8 @@ def _advanced() -> Iterator[str]:
     yield ""
     yield (
         "Below `hosts.HOST.settings`. Defaults and ranges are those of the published settings dumps of ESXi 6.0 U3 to "
-        "9.0.1, the ranges here those of 9.0. Stages and hosts read the first part of the table; the others are checked, and "
-        "have **no effect yet**."
+        "9.0.1, the ranges here those of 9.0. Stages and hosts read the first part of the table; others are checked, "
+        "and have **no effect yet**."
     )
     yield ""
     yield "| setting | default | range | effect | meaning |"
@@ -214,6 +245,8 @@ def _versions(setting: AdvancedSetting) -> str:
 def _range(setting: AdvancedSetting) -> str:
     newest = ESXI_VERSIONS[-1]
     highest = setting.maximum(newest)
+    if setting.is_switch:
+        return "0 or 1"
     return f"{setting.minimum(newest)} to {highest}" if highest is not None else f"from {setting.minimum(newest)}"
 
 

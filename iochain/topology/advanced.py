@@ -121,7 +121,7 @@ _SETTINGS: Final = (
     _setting("NetSchedHClkLeafQueueDepthPkt", 640, 1, 10_000, "packets in a leaf queue of the hclk scheduler"),
     _setting("UseHwTSO", 1, 0, 1, "whether uplinks offer TSO over IPv4"),
     _setting("UseHwTSO6", 1, 0, 1, "whether uplinks offer TSO over IPv6"),
-    _setting("UplinkTSOSplit", {"8.0": 1}, 0, 1, "NICs without TSO fill the sums of segments that the kernel cut"),
+    _setting("UplinkTSOSplit", {"8.0": 1}, 0, 1, "from 8.0 U3: NICs sum what the kernel segments"),
     _setting("UseHwIPv6Csum", 1, 0, 1, "whether NICs fill checksums over IPv6"),
     _setting("UseHwCsumForIPv6Csum", 1, 0, 1, "the same for NICs that sum at any offset (obo)"),
     _setting("EnableOuterCsum", {"6.5": 1}, 0, 1, "whether the uplink layer fills the outer checksum of tunnels"),
