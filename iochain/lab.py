@@ -6,7 +6,7 @@ Until something is run a lab is plain data, the same nested data as a lab file; 
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from attrs import define, field, frozen
 
@@ -368,6 +368,7 @@ class Net:
     experiment: Experiment = field(init=False)
     sent: int = 0
     _others: list[Fate] = field(factory=list)  # fates of other frames, while one was sent
+    _line: list["_Offered"] = field(factory=list)  # frames that the network was not yet told of
 
     def __attrs_post_init__(self) -> None:
         self.experiment = Experiment.of(self.wiring, engine=self.engine)
@@ -393,7 +394,7 @@ class Net:
 
         ValueError if it is shorter than an Ethernet header or the time is past, LookupError if there is no such port.
         """
-        batch = self._batch(packet, at, time_ns)
+        batch = self._batch([self._told(packet, at, time_ns)])
         explanation = Explanation()
         order = int(batch.rows["order"][0])
         self.network.listen(order, explanation)
@@ -409,7 +410,7 @@ class Net:
 
         ValueError if it is shorter than an Ethernet header or the time is past, LookupError if there is no such port.
         """
-        self.network.offer(self._batch(packet, at, time_ns))
+        self._line.append(self._told(packet, at, time_ns))
 
     def at(self, time: "int | str", action: Action) -> Timer:
         """Have something happen at a moment: a value of :mod:`iochain.experiment.actions`, or a function of ``live``.
@@ -444,7 +445,8 @@ class Net:
         """Undo what stages wrote to their tables: the lab is as it was before."""
         self.network.restore()
 
-    def _batch(self, packet: "Packet | bytes", at: str, time: "int | str | None") -> Batch:
+    def _told(self, packet: "Packet | bytes", at: str, time: "int | str | None") -> "_Offered":
+        """A frame, checked. ValueError or LookupError if it cannot be sent so."""
         data = packet if isinstance(packet, bytes) else bytes(packet)
         if len(data) < ETHERNET_BYTES:
             raise ValueError(f"{len(data)} bytes are no Ethernet frame ({ETHERNET_BYTES} at least)")
@@ -454,12 +456,24 @@ class Net:
             past, now = format_time(time_ns), format_time(self.now_ns)
             raise ValueError(f"a frame cannot be sent at {past}: it is {now} already")
         self.sent += 1
-        batch = batch_of([(data, time_ns)], first_serial=self.sent)
-        batch.rows["port"] = port
+        return _Offered(data, time_ns, port, order_of(0, self.sent))
+
+    def _batch(self, offered: "list[_Offered]") -> Batch:
+        """Frames as one batch, whose bytes lie in one piece of memory however many they are."""
+        batch = batch_of([(one.data, one.time_ns) for one in offered])
+        batch.rows["order"] = [one.order for one in offered]
+        batch.rows["port"] = [one.port for one in offered]
         return self.network.recognise(batch, entering=False)[0]
+
+    def _put_in_line(self) -> None:
+        """Tell the network of the frames that were offered."""
+        if self._line:
+            self.network.offer(self._batch(sorted(self._line, key=lambda one: (one.time_ns, one.order))))
+            self._line.clear()
 
     def _fates(self, batch: Batch, until_ns: int) -> list[Fate]:
         """Run up to a moment."""
+        self._put_in_line()
         found, self._others = self._others, []
         for fates in self.experiment.windows(batch, Instant(until_ns)):
             found.extend(fates_of(self.wiring, fates))
@@ -478,6 +492,15 @@ class Net:
                 return found
             self.experiment.do_due(next_ns)
             batch = EMPTY
+
+
+class _Offered(NamedTuple):
+    """A frame that waits to be sent."""
+
+    data: bytes
+    time_ns: int
+    port: int
+    order: int
 
 
 def _ns(time: "int | str") -> int:
