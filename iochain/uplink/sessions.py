@@ -58,8 +58,7 @@ PIECE_COLUMNS: Final = 4
 OUT, NEXT_OUT, NEXT_MADE, NEXT_PIECE, STATE, MERGED, ROOM = range(7)
 HANDED_COLUMNS: Final = 7
 
-_AS_IT_IS: Final = int(Checksum.AS_IT_IS)
-_VERIFIED: Final = int(Checksum.VERIFIED)
+_AS_IT_IS, _MUST, _VERIFIED = (int(state) for state in Checksum)
 _ROW_BYTES: Final = ROW.itemsize
 _TIME_AT, _CHECKSUM_AT = (int(ROW.fields[name][1]) for name in ("time_ns", "checksum"))  # type: ignore[index]
 _IPV4, _IPV6_TYPE, _TCP = 0x0800, 0x86DD, 6
@@ -163,14 +162,20 @@ def _is_trusted(row: Any, rules: int) -> bool:
 
 
 @part
-def _may_open(row: Any, rules: int) -> bool:
-    """Whether a frame may be a candidate, from a few bytes: no candidate is refused here."""
-    if row.mss != 0 or row.pad != 0 or not _is_trusted(row, rules) or not _is_tcp(row):
+def _has_data(row: Any) -> bool:
+    """Whether a frame shows TCP data, from a few bytes: no candidate is refused here, but for its checksum."""
+    if row.mss != 0 or row.pad != 0 or not _is_tcp(row):
         return False
     network = _frame(row) + ETHERNET_BYTES
     if _is_ipv4(_frame(row)):
         return bool(load_be16(network + 2) > _IPV4_BYTES + _TCP_BYTES)
     return bool(load_be16(network + 4) > _TCP_BYTES)
+
+
+@part
+def _may_open(row: Any, rules: int) -> bool:
+    """Whether a frame may be a candidate."""
+    return _is_trusted(row, rules) and _has_data(row)
 
 
 @part
@@ -534,9 +539,9 @@ def _take(row: Any, row_at: int, lane: int, sessions: int, heads: int, pieces: i
 
 @compiled(types.boolean(ROWS))
 def concern(rows: Any) -> bool:
-    """Whether a row may be a candidate anywhere."""
+    """Whether a row may be a candidate at some port, whatever that port is."""
     for i in range(len(rows)):  # noqa: SIM110  (kernels have no generators)
-        if _may_open(rows[i], VERIFY):
+        if rows[i].checksum != _MUST and _has_data(rows[i]):
             return True
     return False
 

@@ -361,3 +361,11 @@ def test_aggregation_goes_on_where_it_pays() -> None:
     stage = evolve(NETPOLL, poll_frames=4, adaptive=Adaptive(threshold=8, backoff=2))
     passed = run(stage, *(data(1 + 1000 * i) for i in range(40)))
     assert [len(s.payload) for s in of(passed)] == [4000] * 10
+
+
+def test_what_may_concern_a_port_is_asked_before_the_port_is_known() -> None:
+    came = received(A1)
+    came.rows["checksum"] = Checksum.AS_IT_IS
+    assert Aggregators.concerns(came.rows)
+    came.rows["checksum"] = Checksum.MUST
+    assert not Aggregators.concerns(came.rows)
