@@ -194,6 +194,7 @@ def _engine(summary: "EngineSummary") -> Document:
         "forgotten": summary.forgotten,
         "most_keys": summary.most_keys,
         "limit_reached": summary.limit_reached,
+        "ways": summary.ways,
         "stages": [
             {
                 "where": cost.where,

@@ -47,7 +47,7 @@ class EngineSummary:
     """How a run was decided. ``walks`` are frames that Python stages saw, ``walk_ns`` the time that these took.
 
     Keys are those of remembered paths: now in use, forgotten as something changed, and how often so many were in use
-    (``most_keys``) that all were forgotten.
+    (``most_keys``) that all were forgotten. Ways are several decisions put together, in use now.
     """
 
     engine: str
@@ -57,6 +57,7 @@ class EngineSummary:
     forgotten: int
     most_keys: int
     limit_reached: int
+    ways: int
     stages: tuple[StageCost, ...]
     windows: str = ""  # how many there were, and what cut them, where the network changed while it ran
 
@@ -65,7 +66,7 @@ class EngineSummary:
         """The summary of a network at the end of its run, before it is restored."""
         decider = getattr(network.decider, "inner", network.decider)
         walker, statistics = decider.walker, decider.statistics if isinstance(decider, Remembered) else None
-        looking = [StageCost(*place, True, cost.frames, cost.ns) for place, cost in walker.whole.items()]
+        looking = [StageCost(where, stage, True, cost.frames, cost.ns) for (where, stage), cost in walker.whole.items()]
         stages = [*looking, *_stages_of(network.input), *_stages_of(network.output)]
         return cls(
             engine,
@@ -75,6 +76,7 @@ class EngineSummary:
             statistics.forgotten if statistics else 0,
             decider.most_keys if isinstance(decider, Remembered) else 0,
             statistics.limit_reached if statistics else 0,
+            sum(ways.ways for ways in network.ways),
             tuple(sorted(stages, key=lambda cost: -cost.ns)),
             str(getattr(network, "report", "")),
         )
