@@ -24,6 +24,7 @@ from iochain.engine.summary import EngineSummary
 from iochain.engine.walk import Listener
 from iochain.experiment.running import Experiment
 from iochain.experiment.timeline import Timeline, timeline_of
+from iochain.frame import Mac
 from iochain.hints import hints
 from iochain.kernels.order import order_of_rows
 from iochain.topology.entry import CaptureNames, entry_chain
@@ -104,6 +105,7 @@ class Replay:
     last_ns: int | None
     engine: EngineSummary
     written: int = 0  # frames in the output
+    mac_moves: Mapping[tuple[str, Mac], int] = field(factory=dict)  # by physical switch and MAC
 
     @property
     def drops(self) -> list[DropCount]:
@@ -181,6 +183,7 @@ def replay(
         last,
         runner.summary,
         0 if output is None else output.frames,
+        runner.mac_moves,
     )
 
 
@@ -206,6 +209,7 @@ class _Runner:
     experiment: Experiment | None = None  # where the lab has cables, or things happen to it
     summary: EngineSummary = field(init=False)  # once all windows were run
     sources: Sequence[Source] = ()
+    mac_moves: Mapping[tuple[str, Mac], int] = field(factory=dict)
     _known_interfaces: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -237,6 +241,7 @@ class _Runner:
                 yield from self._windows(reader, output, progress, last_serial)
             finally:
                 self.summary = EngineSummary.of(self.network, chosen.engine.value)
+                self.mac_moves = self.network.wiring.fabric.mac_moves()
                 self.network.restore()
 
     def _windows(

@@ -58,6 +58,9 @@ def replay_document(result: "Replay", opened: OpenedLab) -> Document:
         "drops": [_drop(drop, result) for drop in result.drops],
         "super_frames": dict(result.super_frames),
         "offloads": [asdict(count) for count in result.offloads],
+        "mac_moves": [
+            {"switch": switch, "mac": str(mac), "moves": count} for (switch, mac), count in result.mac_moves.items()
+        ],
         "output": None if result.options.output is None else _output(result.options.output, result.written),
         "engine": _engine(result.engine),
         "hints": result.hints,

@@ -1,13 +1,19 @@
 """Labs as JSON documents: what a lab comes to once it is wired."""
 
+from typing import Final
+
 import attrs
 
 from iochain.chain import From, Port
 from iochain.cli.documents import Document, heading, port_document, setting
 from iochain.cli.options import OpenedLab
+from iochain.topology.cabling import PortPolicy
 from iochain.topology.effective import Policy
+from iochain.topology.fabric import PhysicalSwitch
 from iochain.topology.units import format_rate, format_size
 from iochain.topology.wiring import Wiring
+
+POLICY_OF_SWITCH_PORTS: Final = tuple(field.name for field in attrs.fields(PortPolicy))
 
 
 def show_document(opened: OpenedLab) -> Document:
@@ -29,6 +35,15 @@ def show_document(opened: OpenedLab) -> Document:
             for team in wiring.teams()
         ],
         "ports": [_port(wiring, port) for port in wiring.ports],
+        "physical_switches": [_physical_switch(wiring, switch) for switch in wiring.fabric.switches.values()],
+        "cables": [
+            {
+                "name": cable.name,
+                "ends": [wiring.ports[cable.a].name, wiring.ports[cable.b].name],
+                "latency_ns": cable.latency_ns,
+            }
+            for cable in wiring.cables
+        ],
     }
 
 
@@ -66,6 +81,39 @@ def _port(wiring: Wiring, port: Port) -> Document:
         "input": wiring.chain(port.name, "input").names,
         "output": wiring.chain(port.name, "output").names,
     }
+
+
+def _physical_switch(wiring: Wiring, switch: PhysicalSwitch) -> Document:
+    """A physical switch, with what holds at its ports."""
+    spec = wiring.spec.fabric.switches[switch.name]
+    return {
+        "name": switch.name,
+        "mtu": spec.mtu,
+        "ageing_ns": switch.ageing_ns,
+        "priority": switch.priority,
+        "stages": wiring.switch_chain(switch.name).names,
+        "ports": [_switch_port(wiring, switch, port) for port in switch.ports],
+    }
+
+
+def _switch_port(wiring: Wiring, switch: PhysicalSwitch, port: Port) -> Document:
+    fabric = wiring.fabric
+    cable = fabric.cable_at(port.number)
+    policy = switch.policies[port.name]
+    return {
+        "name": port.name,
+        "state": fabric.states.get(port.number).value,
+        "other_end": None if cable is None else wiring.ports[cable.other(port.number)].name,
+        "policy": {name: setting(_as_text(name, getattr(policy, name))) for name in POLICY_OF_SWITCH_PORTS},
+    }
+
+
+def _as_text(name: str, value: From) -> From:
+    """A setting of a switch port in the lab file's units."""
+    if name == "speed":
+        return attrs.evolve(value, value=format_rate(value.value))
+    unsaid = {"allowed_vlans": "all", "channel": "none", "link": "as its cable"}
+    return attrs.evolve(value, value=unsaid[name]) if value.value is None else value
 
 
 def _uplinks(wiring: Wiring, port: Port) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from iochain.cli.documents import Document
 from iochain.cli.mistakes import place_text
 from iochain.cli.text import counted, notes, table, title, wrapped
+from iochain.topology.units import format_time
 
 
 def show_text(document: Document) -> Iterator[str]:
@@ -14,11 +15,15 @@ def show_text(document: Document) -> Iterator[str]:
     ports = document["ports"]
     groups = document["portgroups"]
     hosts = document["hosts"]
-    clients = sum(port["kind"] != "uplink" for port in ports)
+    physical, cables = document["physical_switches"], document["cables"]
+    of_switches = sum(len(switch["ports"]) for switch in physical)
+    clients = sum(port["kind"] != "uplink" for port in ports) - of_switches
+    more = f", {counted(len(physical), 'physical switch', 'physical switches')} and {counted(len(cables), 'cable')}"
+    more = more if physical or cables else ""
     yield title(
         f"{document['lab']}: {counted(len(hosts), 'host')}, {counted(len(document['switches']), 'switch', 'switches')},"
         f" {counted(len(groups), 'port group')}, {counted(clients, 'port')} and"
-        f" {counted(len(ports) - clients, 'uplink')}; captured at {document['captured_at']}"
+        f" {counted(len(ports) - clients - of_switches, 'uplink')}{more}; captured at {document['captured_at']}"
     )
     versions = {host["name"]: host["esxi_version"] for host in hosts}
     for switch in document["switches"]:
@@ -32,6 +37,12 @@ def show_text(document: Document) -> Iterator[str]:
                 yield from _policy(group["policy"], "    ")
         mine = [port for port in ports if (port["host"], port["switch"]) == key]
         yield from ("", *_ports(mine), "", *_chains(mine))
+    for switch in physical:
+        mine = [port for port in ports if (port["host"], port["switch"]) == ("", switch["name"])]
+        yield from ("", *_physical_switch(switch), "", *_chains(mine))
+    if cables:
+        rows = [(*cable["ends"], format_time(cable["latency_ns"])) for cable in cables]
+        yield from ("", title("Cables"), *table("<<>", ("from", "to", "latency"), rows))
     if document["warnings"]:
         yield from ("", title("Warnings"))
         yield from notes(place_text(warning) + warning["message"] for warning in document["warnings"])
@@ -67,6 +78,28 @@ def _ports(ports: list[Document]) -> Iterator[str]:
         for port in ports
     ]
     yield from table("<<<>><<", head, rows)
+
+
+def _physical_switch(switch: Document) -> Iterator[str]:
+    """A physical switch and its ports; those without cable that are alike are told once."""
+    ageing = format_time(switch["ageing_ns"])
+    yield title(
+        f"Physical switch {switch['name']}: MTU {switch['mtu']}, ageing {ageing}, priority {switch['priority']}"
+    )
+    rows = []
+    for said, same in groupby(switch["ports"], key=_said_of_switch_port):
+        names = [port["name"] for port in same]
+        rows.append((names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}", *said))
+    yield from table("<<<<<<<", ("port", "other end", "state", "VLAN", "speed", "channel", "BPDU Guard"), rows)
+
+
+def _said_of_switch_port(port: Document) -> tuple[str, ...]:
+    policy = {name: value["value"] for name, value in port["policy"].items()}
+    vlan = f"trunk {policy['allowed_vlans']}, native {policy['native_vlan']}"
+    if policy["mode"] == "access":
+        vlan = f"access {policy['vlan']}"
+    channel = "" if policy["channel"] == "none" else policy["channel"]
+    return port["other_end"] or "", port["state"], vlan, policy["speed"], channel, policy["bpdu_guard"]
 
 
 def _macs(port: Document) -> str:

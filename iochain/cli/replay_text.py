@@ -23,6 +23,7 @@ def replay_text(document: Document, only_drops: bool = False, all_ports: bool = 
         yield from _entries(document)
         yield from _ports(document, all_ports)
         yield from _offloads(document)
+        yield from _mac_moves(document)
     drops = [drop for drop in document["drops"] if not drop["by_design"]]
     refused = [drop for drop in document["drops"] if drop["by_design"]]
     several = len(document["captures"]) > 1
@@ -82,7 +83,7 @@ def _entries(document: Document) -> Iterator[str]:
 
 def _ports(document: Document, all_ports: bool) -> Iterator[str]:
     """Tables of the ports and of the uplinks: in is from the port's client to the switch, out the other way."""
-    for name, kinds in (("Ports", ("vNIC", "vmkernel adapter")), ("Uplinks", ("uplink",))):
+    for name, (one, many, *kinds) in _KINDS_OF_PORTS.items():
         ports = [port for port in document["ports"] if port["kind"] in kinds]
         shown = [port for port in ports if all_ports or _is_busy(port)]
         silent = len(ports) - len(shown)
@@ -92,7 +93,24 @@ def _ports(document: Document, all_ports: bool) -> Iterator[str]:
         if shown:
             yield from _port_table(shown)
         if silent:
-            yield f"  {counted(silent, name.lower()[:-1])} without traffic (--all-ports shows them)"
+            yield f"  {counted(silent, one, many)} without traffic (--all-ports shows them)"
+
+
+_KINDS_OF_PORTS: Final = {
+    "Ports": ("port", "ports", "vNIC", "vmkernel adapter"),
+    "Uplinks": ("uplink", "uplinks", "uplink"),
+    "Ports of physical switches": ("port", "ports", "port of a physical switch"),
+}
+"""The tables of ports, each with the words for one and many of them, and the kinds in it."""
+
+
+def _mac_moves(document: Document) -> Iterator[str]:
+    """MACs that physical switches found at one port and then at another."""
+    if document["mac_moves"]:
+        yield from ("", title("MACs that moved between ports of a physical switch"))
+        rows = [(one["switch"], one["mac"], f"{one['moves']:,}") for one in document["mac_moves"]]
+        yield from table("<<>", ("switch", "MAC", "moves"), rows[:MOST_ROWS])
+        yield from _rest(len(rows) - MOST_ROWS)
 
 
 def _offloads(document: Document) -> Iterator[str]:
