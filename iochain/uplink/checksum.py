@@ -124,7 +124,7 @@ class Fills:
         if not len(index):
             return Passed(batch)
         made, why = _fill(batch, lanes, index, self.kinds, self.counters)
-        if int(why.max()) < 0:
+        if int(why.max(initial=PASSES)) < 0:
             return Passed(made)
         lost = why >= 0
         return Passed(made[~lost], batch[lost], why[lost], _DROPS)
@@ -172,11 +172,17 @@ def _fill(
     kinds: npt.NDArray[np.int64],
     counters: npt.NDArray[np.int64],
 ) -> tuple[Batch, npt.NDArray[np.int32]]:
-    """The batch with the rows in ``index`` filled, and what became of each row."""
-    found, why = find_all(batch.rows, index), np.full(len(batch), PASSES, np.int32)
-    room = plan(batch.rows, lanes, kinds, counters, index, found, why)
-    memory, rows = known(np.empty(room + _PAGE, np.uint8)), copied(batch.rows)
-    fill(rows, index, found, why, memory, _apart(memory.ctypes.data, int(batch.rows["address"][index[0]])))
+    """The batch with the rows in ``index`` filled, and what became of each row: nothing is said where all are plain."""
+    rows, why = copied(batch.rows), np.zeros(0, np.int32)
+    room = int(batch.rows["length"][index].sum())
+    memory = known(np.empty(room + _PAGE, np.uint8))
+    start = _apart(memory.ctypes.data, int(rows["address"][index[0]]))
+    others, vector = np.empty(len(index), np.int64), np.empty(h.COLUMNS, np.int64)
+    count, start = fill_plain(rows, lanes, kinds, counters, index, memory, start, vector, others)
+    if count:
+        found, why = find_all(rows, others[:count]), np.full(len(batch), PASSES, np.int32)
+        plan(rows, lanes, kinds, counters, others[:count], found, why)
+        fill(rows, others[:count], found, why, memory, start)
     return Batch(rows, (*batch.pins, memory)), why
 
 
@@ -201,7 +207,7 @@ def copied(rows: Any) -> Any:
 def marked(rows: Any, state: Checksum) -> npt.NDArray[np.int64]:
     """The indices of the rows whose checksum is in this state."""
     index = np.empty(len(rows), np.int64)
-    return index[: find_marked(rows, state, index)]
+    return index[: find_marked(rows, int(state), index)]  # numba takes long over an enum
 
 
 # What becomes of a row: it passes, is filled, or is dropped for one of _DROPS.
@@ -418,10 +424,9 @@ def find_marked(rows: Any, state: int, index: Any) -> int:
     return count
 
 
-@compiled(types.int64(ROWS, _LANES, _ROW_INDEX, _TABLE, _ROW_INDEX, _TABLE, _LANES))
-def plan(rows: Any, lanes: Any, kinds: Any, counters: Any, index: Any, found: Any, why: Any) -> int:
-    """Say in ``why`` what becomes of the rows in ``index``, and count it; gives how many bytes are to be written."""
-    room = 0
+@compiled(types.void(ROWS, _LANES, _ROW_INDEX, _TABLE, _ROW_INDEX, _TABLE, _LANES))
+def plan(rows: Any, lanes: Any, kinds: Any, counters: Any, index: Any, found: Any, why: Any) -> None:
+    """Say in ``why`` what becomes of the rows in ``index``, and count it."""
     vectors = found.ctypes.data
     for i in range(len(index)):
         row, lane = rows[index[i]], lanes[index[i]]
@@ -433,13 +438,11 @@ def plan(rows: Any, lanes: Any, kinds: Any, counters: Any, index: Any, found: An
             if kinds[lane] >> kind & 1 == 0 or end > row.length:
                 continue
             why[index[i]] = FILLS
-            room += row.length
             counters[lane, 0] += 1
             counters[lane, 1] += row.wire_length
         else:
             why[index[i]] = _CUT_HEADERS if result == h.CUT else _NO_SUM
             counters[lane, 2] += 1
-    return room
 
 
 @part
@@ -458,20 +461,50 @@ def _write_sums(base: int, found: int, address: int) -> None:
         store_le16(address + get(found, h.OUTER_TRANSPORT) + _UDP_FIELD, _outer_checksum(base, found, change))
 
 
+@part
+def _fill_row(row: Any, found: int, address: int) -> int:
+    """Give a row bytes of its own at an address, with the checksum; gives the address behind them."""
+    copy(address, row.address, ADDRESS_BYTES)
+    copy(address + ADDRESS_BYTES, row.address + row.skip, row.length - ADDRESS_BYTES)
+    _write_sums(row.address + row.skip - ADDRESS_BYTES, found, address)
+    row.address, row.skip, row.checksum = address, ADDRESS_BYTES, 0
+    return address + row.length  # type: ignore[no-any-return]
+
+
+@compiled(
+    types.UniTuple(types.int64, 2)(
+        ROWS, _LANES, _ROW_INDEX, _TABLE, _ROW_INDEX, _BYTES, types.int64, _ROW_INDEX, _ROW_INDEX
+    )
+)
+def fill_plain(
+    rows: Any, lanes: Any, kinds: Any, counters: Any, index: Any, memory: Any, start: int, vector: Any, others: Any
+) -> tuple[int, int]:
+    """Fill those rows of ``index`` that are plain packets, and note the others, in one pass over all.
+
+    Gives how many others there are, and where in ``memory`` is room for them.
+    """
+    base, found, count = memory.ctypes.data, vector.ctypes.data, 0
+    address = base + start
+    for i in range(len(index)):
+        row, lane = rows[index[i]], lanes[index[i]]
+        if not h.find_plain(row.address + row.skip - ADDRESS_BYTES, row.length, row.wire_length, found):
+            others[count] = index[i]
+            count += 1
+        elif kinds[lane] & 1 and get(found, h.END) <= row.length:
+            counters[lane, 0] += 1
+            counters[lane, 1] += row.wire_length
+            address = _fill_row(row, found, address)
+    return count, address - base
+
+
 @compiled(types.void(ROWS, _ROW_INDEX, _TABLE, _LANES, _BYTES, types.int64))
 def fill(rows: Any, index: Any, found: Any, why: Any, memory: Any, start: int) -> None:
     """Rows that are filled get bytes of their own in ``memory``, from ``start`` on, with the checksum."""
     address = memory.ctypes.data + start
     vectors = found.ctypes.data
     for i in range(len(index)):
-        if why[index[i]] != FILLS:
-            continue
-        row = rows[index[i]]
-        copy(address, row.address, ADDRESS_BYTES)
-        copy(address + ADDRESS_BYTES, row.address + row.skip, row.length - ADDRESS_BYTES)
-        _write_sums(row.address + row.skip - ADDRESS_BYTES, vectors + h.BYTES * i, address)
-        row.address, row.skip, row.checksum = address, ADDRESS_BYTES, 0
-        address += row.length
+        if why[index[i]] == FILLS:
+            address = _fill_row(rows[index[i]], vectors + h.BYTES * i, address)
 
 
 @compiled(types.void(ROWS, _LANES, _ROW_INDEX, _TABLE, _ROW_INDEX, _TABLE))

@@ -239,7 +239,7 @@ def _inner_start(base: int, tunnel: int, found: int) -> int:
 
 
 @part
-def _find_plain(base: int, captured: int, wire_end: int, found: int) -> bool:
+def find_plain(base: int, captured: int, wire_end: int, found: int) -> bool:
     """Find the headers of whole TCP or UDP over IPv4 without tags, options or tunnel; False: it is none.
 
     Nearly all frames are such, and what the parser finds in five times the time is the same; a test holds that.
@@ -273,7 +273,7 @@ def find(row: Any, words: int, found: int, has_plain: bool) -> int:
     ``has_plain`` plain packets are parsed as all others are.
     """
     base = row.address + row.skip - ADDRESS_BYTES
-    if has_plain and _find_plain(base, row.length, row.wire_length, found):
+    if has_plain and find_plain(base, row.length, row.wire_length, found):
         return FOUND
     start, captured, end, tunnel, result = 0, row.length, row.wire_length, 0, FOUND
     put(found, KIND, 0)
