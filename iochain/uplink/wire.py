@@ -173,7 +173,7 @@ def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any) -> int:
     places = queues.shape[1]
     for i in range(len(rows)):
         row = rows[i]
-        number = lanes[row.port] if by_port else lanes[i]
+        number = int(lanes[row.port] if by_port else lanes[i])  # 64 bits, in the checked form too
         if number < 0:
             continue
         lane = state.ctypes.data + 8 * _COLUMNS * number
