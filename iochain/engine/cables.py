@@ -76,11 +76,10 @@ class Cables:
         return sum(map(len, self.on_way))
 
     def carry(self, batch: Batch, input_levels: npt.NDArray[np.int32]) -> Carried:
-        """Put rows that leave ports on their cables."""
+        """Put rows that leave ports on their cables. The rows are changed in their places."""
         cabled, delivered = _split(batch, self.is_cabled)
         cut, through = _split(cabled, self.is_cut) if self.is_cut.any() else (EMPTY, cabled)
         if len(through):
-            through = Batch(through.rows.copy(), through.pins)
             cross(through.rows, self.peer, self.latency, self.is_uplink)
             self._put(through, input_levels)
         return Carried(delivered, cut)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from attrs import define, field, frozen
 
 from iochain.batch import FOREVER, Batch, Instant
+from iochain.engine.following import follow
 from iochain.engine.path import Paths
 from iochain.engine.plain import Decider
 from iochain.engine.remembered import Remembered
@@ -39,10 +40,14 @@ class Cut:
 
 @define
 class Moment:
-    """One decision over a batch: where, and which of its frames walked (the reads of these are known)."""
+    """One decision over a batch: where, and which of its frames walked (the reads of these are known).
+
+    Frames that were sent a way were decided at a second junction too (``onward``).
+    """
 
     batch: Batch
     junction: Junction
+    onward: Junction | None = None
     walked: set[int] = field(factory=set)
 
 
@@ -94,6 +99,16 @@ class Journal:
     def moment(self, batch: Batch, junction: Junction) -> None:
         """Frames are about to be decided."""
         self._moments.append(Moment(batch, junction))
+
+    def sent(self, batch: Batch, junction: Junction, onward: Junction) -> Moment:
+        """Frames are about to be sent past two junctions; whoever does so leaves those in it that were."""
+        self._moments.append(Moment(batch, junction, onward))
+        return self._moments[-1]
+
+    @property
+    def wrote(self) -> bool:
+        """Whether the window has written to a table."""
+        return bool(self._undo)
 
     def settle(self, decider: Decider) -> None:
         """Frames were decided: look whether they wrote what later frames of earlier moments had asked for."""
@@ -149,13 +164,32 @@ class Journal:
 
     def _probe(self, decider: Remembered, moment: Moment, fresh: Instant) -> None:
         """Find the first frame behind a write whose path is no longer known, though it did not walk."""
-        batch, memory = moment.batch, decider.memory(moment.junction)
-        first = int(first_from(batch.rows, fresh.time_ns, fresh.order + 1))
-        taken: npt.NDArray[np.int32] = np.empty(len(batch), np.int32)
+        first = int(first_from(moment.batch.rows, fresh.time_ns, fresh.order + 1))
+        taken: npt.NDArray[np.int32] = np.zeros(len(moment.batch), np.int32)
+        self._probe_at(decider, moment.batch, moment.junction, first, taken, moment.walked)
+        if moment.onward is not None and not moment.onward.is_empty:
+            known = taken[first:] >= 0
+            rows, taken = moment.batch[first:][known], taken[first:][known]
+            copies = follow(rows, taken, decider.paths.columns()).batch
+            taken = np.zeros(len(copies), np.int32)
+            self._probe_at(decider, copies, moment.onward, 0, taken, set())
+
+    def _probe_at(
+        self,
+        decider: Remembered,
+        batch: Batch,
+        junction: Junction,
+        first: int,
+        taken: npt.NDArray[np.int32],
+        walked: set[int],
+    ) -> None:
+        """Look frames up from ``first`` on; a path that is not known any more is -1."""
+        memory, is_cut = decider.memory(junction), False
         while (first := memory.look_up(batch, first, len(batch), taken)) < len(batch):
-            if first not in moment.walked:
+            taken[first] = -1
+            if first not in walked and not is_cut:
                 self.cut_at(_instant(batch, first), LEARNING)
-                return
+                is_cut = True
             first += 1
 
 

@@ -24,10 +24,11 @@ from iochain.engine.levels import Levels, wired_levels
 from iochain.engine.network import Fates, Network, in_order, instant_of, split
 from iochain.engine.path import Whys
 from iochain.engine.segments import Depot, Half
+from iochain.engine.shortcut import APART, UNKNOWN
 from iochain.engine.walk import StageError
 from iochain.frame import Table
 from iochain.kernels.order import first_from
-from iochain.kernels.select import mark_entries
+from iochain.kernels.select import count_by, mark_entries
 
 FIRST_SIZE: Final = 256
 """Frames of the first window. Each that is not cut lets the next have twice as many."""
@@ -126,6 +127,7 @@ class RunningNetwork(Network):
         self.input.replug(port, input_chain, self.wiring, walker, incoming=True)
         self.output.replug(port, output_chain, self.wiring, walker, incoming=False)
         self.decider.let_go()
+        self._forget_ways()
         self.levels_changed()
         self._groups_changed = True
 
@@ -144,6 +146,7 @@ class RunningNetwork(Network):
         """Events have changed tables: take up what groups are now."""
         if self._groups_changed:
             self.decider.paths.refresh()
+            self._forget_ways()
             self._groups_changed = False
 
     # -- windows
@@ -182,6 +185,9 @@ class RunningNetwork(Network):
             end = self.journal.cut.at
             count = int(first_from(rest.rows, *end))
             self._size = max(2 * count, _SMALLEST_SIZE)
+        if not self.journal.wrote:
+            for way in self.ways:
+                way.is_off = False
         self.journal.end()
         self.report.windows += 1
         self.shut += self.journal.stopped
@@ -191,6 +197,7 @@ class RunningNetwork(Network):
         """All levels of a window; None where it has to be cut."""
         self.counters.entered += len(batch)
         first = in_order([batch, self._offered.release(EMPTY, until) if len(self._offered) else EMPTY])
+        first = Batch(first.rows.copy(), first.pins)  # banks may work in place, and the window may be run again
         mark_entries(first.rows, self.is_uplink)
         self.counters.count_ports(first.rows, IN)
         entering, leaving = self._by_level(first, self.levels.input), self._by_level(EMPTY, self.levels.output)
@@ -228,20 +235,41 @@ class RunningNetwork(Network):
         """Through the switches, and the first segments of the output chains."""
         if not len(batch):
             return batch
+        sent = EMPTY
+        if self.ways and self.ways[1].is_usable:
+            sent, batch = self._sent(batch)
+            if not len(batch):
+                return sent
         taken = self.decider.decide(batch, self.input.final)
         _, _, end = next(self._pieces(batch, taken, until))
         if end != until:
             self.journal.cut_at(end, FLOOD)
             return EMPTY
-        return self._through(self._follow(batch, taken), self.output.junctions[0])
+        copies = self._through(self._follow(batch, taken), self.output.junctions[0])
+        return in_order([sent, copies])
+
+    def _sent(self, batch: Batch) -> tuple[Batch, Batch]:
+        """Rows that one look-up could send past the switches, and those that are to be decided there."""
+        moment = self.journal.sent(batch, self.input.final, self.output.junctions[0])
+        sent = self.ways[1].send(Batch(batch.rows.copy(), batch.pins))  # it works in place, and they may go again
+        self._lost.add(sent.lost, sent.whys)
+        if sent.kinds.any():
+            moment.batch = batch[(sent.kinds != APART) & (sent.kinds != UNKNOWN)]
+        return sent.on, in_order([sent.apart, sent.unknown])
 
     def _outward(self, batch: Batch, level: int, until: Instant) -> Batch:
         """Through the output chains of a level and onto the cables; gives what is delivered."""
         done: list[Batch] = []
         for depth, depots in enumerate(self._depots[1][level]):
+            onward = self.output.junctions[depth + 1]
+            busy = [depot for depot in depots if not depot.passes(batch)]
+            if onward.is_empty and all(depot.works_in_place for depot in busy):
+                for depot in busy:
+                    batch = self._passed(depot, depot.run_among(batch, until))
+                continue
             last, batch = split(batch, self.output.last <= depth)
             done.append(last)
-            batch = self._through(self._stored(batch, depots, until), self.output.junctions[depth + 1])
+            batch = self._through(self._stored(batch, depots, until), onward)
         batch = in_order([*done, batch])
         self.counters.count_ports(batch.rows, OUT)
         carried = self.cables.carry(batch, self.levels.input)
@@ -252,9 +280,11 @@ class RunningNetwork(Network):
     def _by_level(self, batch: Batch, levels: npt.NDArray[np.int32], least: int = 0) -> list[list[Batch]]:
         """Rows by the level of their ports. StageError if one is before ``least``, which is through."""
         found: list[list[Batch]] = [[] for _ in range(self.levels.count)]
+        counts = count_by(batch.rows, levels, self.levels.count)
         for level in range(least, self.levels.count):
-            if len(batch):
-                here, batch = split(batch, levels == level)
+            if counts[level]:
+                is_all = counts[level] == len(batch)
+                here, batch = (batch, EMPTY) if is_all else split(batch, levels == level)
                 found[level].append(here)
         if len(batch):
             port = self.wiring.ports[int(batch.rows["port"][0])]
@@ -270,6 +300,10 @@ class RunningNetwork(Network):
         for order, listener in self.decider.listeners.items():
             if (batch.column("order") == order).any():
                 listener.lost(dropped)
+
+    def _forget_ways(self) -> None:
+        for way in self.ways:
+            way.forget()
 
     def _group_changed(self, table: Table[Any, Any], key: Any) -> None:
         self._groups_changed = True
@@ -305,7 +339,7 @@ class Snapshot:
         return cls(
             _copied(network.counters),
             [(depot, copy.deepcopy(depot.bank)) for depot in depots],
-            [(line, line.batch) for line in lines],
+            [(line, copy.deepcopy(line.batch)) for line in lines],
             (list(lost.batches), list(lost.whys)),
             [(listener, listener.mark()) for listener in network.decider.listeners.values()],
         )
@@ -321,7 +355,7 @@ class Snapshot:
         for depot, bank in self.banks:
             depot.bank = copy.deepcopy(bank)
         for line, batch in self.waiting:
-            line.batch = batch
+            line.batch = copy.deepcopy(batch)
         network._lost.batches, network._lost.whys = list(self.lost[0]), list(self.lost[1])
         for listener, mark in self.heard:
             listener.back_to(mark)

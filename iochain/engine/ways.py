@@ -42,6 +42,7 @@ class Sent:
     whys: npt.NDArray[np.int32]
     apart: Batch
     unknown: Batch
+    kinds: npt.NDArray[np.uint8]  # of all rows of the batch
 
 
 @define
@@ -69,6 +70,10 @@ class Ways:
         """Whether rows may be sent: nobody listens, nothing is written, and ways are found again."""
         return not self.is_off and not self.decider.listeners and self.decider.is_remembering
 
+    def forget(self) -> None:
+        """Forget all ways, and send again if that was off: something has changed that no memory tells."""
+        self._known, self.is_off = (-1, -1), False
+
     def send(self, batch: Batch) -> Sent:
         """Send rows as far as they can go by one look-up; those that enter are counted at their ports."""
         self._catch_up()
@@ -79,9 +84,9 @@ class Ways:
             self._take(batch, first, end, kinds, whys, skips=True)
         self.decider.statistics.frames += len(batch)
         if not kinds.any():
-            return Sent(batch, _NOTHING, _NOTHING, whys[:0], _NOTHING, _NOTHING)
+            return Sent(batch, _NOTHING, _NOTHING, whys[:0], _NOTHING, _NOTHING, kinds)
         on, waiting, lost, apart, unknown = (_of_kind(batch, kinds, kind) for kind in range(UNKNOWN + 1))
-        return Sent(on, waiting, lost, whys[kinds == LOST], apart, unknown)
+        return Sent(on, waiting, lost, whys[kinds == LOST], apart, unknown, kinds)
 
     def _take(
         self,

@@ -27,6 +27,20 @@ def split_by_port(rows: Any, flags: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
     return chosen[:-1], others[:-1]
 
 
+def count_by(rows: Any, kinds: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int64]:
+    """How many rows stand at ports of each kind; ``kinds`` is by port number, each in range(count)."""
+    counts = np.zeros(count, np.int64)
+    count_kinds(rows, kinds, counts)
+    return counts
+
+
+@compiled(types.void(ROWS, types.Array(types.int32, 1, "C"), _INDEX))
+def count_kinds(rows: Any, kinds: Any, counts: Any) -> None:
+    """Add every row to the count of the kind of its port."""
+    for i in range(len(rows)):
+        counts[kinds[rows[i].port]] += 1
+
+
 @compiled(types.void(ROWS, _FLAGS))
 def mark_entries(rows: Any, is_uplink: Any) -> None:
     """Have every row know the port at which it stands as the one that it came in by; flags are by port number."""
