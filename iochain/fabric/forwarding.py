@@ -44,32 +44,33 @@ class Place:
 class Floods(Table[int, Flood]):
     """Floods by VLAN, made when they are asked for. All of them change together: they depend on one entry."""
 
-    __slots__ = ("_places", "_version")
+    __slots__ = ("_made", "_places", "_version")
 
     def __init__(self, name: str) -> None:
         super().__init__(name, Flood())
         self._places: tuple[Place, ...] = ()
         self._version = 0
+        self._made: dict[int, Flood] = {}
 
     def change(self, places: Sequence[Place]) -> None:
         """Frames can leave by just these places now."""
         if self._places != tuple(places):
             self._places = tuple(places)
             self._version += 1
-            self._entries.clear()
+            self._made = {}
             for watcher in self.watchers:
                 watcher(self, 0)
 
     def get(self, key: int) -> Flood:
         """Where frames of a VLAN go."""
-        if key not in self._entries:
+        if key not in self._made:
             carrying = [place for place in self._places if place.carries(key)]
-            self._entries[key] = Flood(
+            self._made[key] = Flood(
                 self._version,
                 tuple(place.name for place in carrying if not place.is_channel),
                 tuple(place.name for place in carrying if place.is_channel),
             )
-        return self._entries[key]
+        return self._made[key]
 
     def depends_on(self, key: int) -> tuple[int, ...]:
         """The one entry that stands for all."""

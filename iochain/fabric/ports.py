@@ -52,7 +52,7 @@ class OpenPort:
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
         state = frame.ask(self.states, port.number)
-        return frame if state is PortState.FORWARDING else Drop(_REASONS[state], setting=self.said.get(state))
+        return frame if state == PortState.FORWARDING else Drop(_REASONS[state], setting=self.said.get(state))
 
 
 @frozen

@@ -13,6 +13,7 @@ from iochain.fabric.ports import BpduGuard, ForTheSwitch, OpenPort, PortState, S
 from iochain.fabric.vlan import AccessIn, AccessOut, Carried, TrunkIn, TrunkOut
 from iochain.frame import Frame, Notes, Table
 from iochain.kernels.parse import parse
+from iochain.testing import check_stage
 from iochain.vswitch.teaming import ip_hash_full
 
 OTHER_PORT = evolve(PORT, name="sw1.3")
@@ -244,3 +245,26 @@ def test_floods_change_all_together_and_only_if_something_is_new() -> None:
     floods.change([])
     assert floods.get(10).ports == ()
     assert floods.get(10).version == 2
+
+
+STAGES: list[Any] = [
+    AccessIn(10),
+    AccessOut(10),
+    TrunkIn(1, SOME),
+    TrunkIn(0, ALL, native_tag_passes=True),
+    TrunkOut(1, SOME),
+    OpenPort(states(PortState.FORWARDING)),
+    OpenPort(states(PortState.BLOCKED)),
+    BpduGuard(states(PortState.FORWARDING)),
+    ForTheSwitch(),
+    ForTheSwitch(spanning_tree=False),
+    SwitchMtu(100),
+    Learning(Table("learned", ""), Table("moves", 0), CHANNELS),
+    switching(),
+    switching(CHANNELS),
+]
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: type(stage).__name__)
+def test_the_contract_of_stages(stage: Any) -> None:
+    check_stage(stage, PORT)
