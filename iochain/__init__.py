@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from iochain.engine.explanation import Explanation
     from iochain.engine.network import Engine
     from iochain.engine.walk import StageError
+    from iochain.experiment.actions import (
+        cut_cable,
+        link_down,
+        link_up,
+        mend_cable,
+        move,
+        nic_down,
+        nic_up,
+        power_off,
+        power_on,
+        set_mac,
+    )
     from iochain.frame import Derived, Frame, Mac, Table
     from iochain.inference import InferredLab, infer
     from iochain.lab import Lab, Net, Outcome
@@ -47,7 +59,17 @@ _HOMES = {
     "Table": "frame",
     "Verdict": "chain",
     "Waiting": "batch",
+    "cut_cable": "experiment.actions",
     "infer": "inference",
+    "link_down": "experiment.actions",
+    "link_up": "experiment.actions",
+    "mend_cable": "experiment.actions",
+    "move": "experiment.actions",
+    "nic_down": "experiment.actions",
+    "nic_up": "experiment.actions",
+    "power_off": "experiment.actions",
+    "power_on": "experiment.actions",
+    "set_mac": "experiment.actions",
 }
 
 __all__ = [
@@ -80,7 +102,17 @@ __all__ = [
     "Verdict",
     "Waiting",
     "__version__",
+    "cut_cable",
     "infer",
+    "link_down",
+    "link_up",
+    "mend_cable",
+    "move",
+    "nic_down",
+    "nic_up",
+    "power_off",
+    "power_on",
+    "set_mac",
 ]
 
 
