@@ -3,13 +3,15 @@
 from itertools import pairwise
 
 import numpy as np
-from attrs import evolve
+import pytest
+from attrs import evolve, frozen
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from tcp_segments import ACK, CWR, ECE, FIN, PSH, STAMP, URG, Came, Segment, SlowLro, Went, stamped
 
 from iochain.batch import FOREVER, Batch, Instant, batch_of, joined
 from iochain.chain import Passed
+from iochain.testing import Content, check_stage, frames
 from iochain.uplink.aggregation import Adaptive, Aggregation, Aggregators
 from iochain.uplink.checksum import Checksum
 from iochain.uplink.segmentation import Segmentation
@@ -154,6 +156,28 @@ def _in_windows(
 
 def _instant(batch: Batch, index: int) -> Instant:
     return Instant(int(batch.column("time_ns")[index]), int(batch.column("order")[index]))
+
+
+@frozen
+class OfVerifiedFrames:
+    """LRO of a NIC that has verified all it received; ``check_stage`` verifies nothing."""
+
+    stage: Aggregation
+
+    def start(self) -> Aggregators:
+        return self.stage.start()
+
+    def run(self, state: Aggregators, batch: Batch, until: Instant) -> Passed:
+        rows = batch.rows.copy()
+        rows["checksum"] = Checksum.VERIFIED
+        return self.stage.run(state, Batch(rows, batch.pins), until)
+
+
+@pytest.mark.parametrize("stage", [Aggregation.netpoll(1500), Aggregation.vmklinux(1500, poll_frames=2)])
+def test_any_frames_keep_the_contract_of_stages(stage: Aggregation) -> None:
+    check_stage(stage)
+    check_stage(OfVerifiedFrames(stage))
+    check_stage(OfVerifiedFrames(stage), frames=frames(contents=[Content.TCP]))
 
 
 # -- segmentation and back
