@@ -376,7 +376,7 @@ class _Output:
 
     def entered(self, batch: Batch) -> None:
         """Remember what enters in the next window."""
-        self._entered = Waiting(Batch(batch.rows.copy(), batch.pins))  # the rows go on
+        self._entered = Waiting(batch.copy())  # the rows go on
 
     def write(self, fates: Fates) -> None:
         """Write a window, in the order of everything."""

@@ -103,7 +103,7 @@ class Cables:
             gone, one.batch = _split(one.batch, flags)
             lost.append(gone)
         batch = joined(lost)
-        return Batch(batch.rows.copy(), batch.pins)
+        return batch.copy()
 
     def dropped(self, sender: Port, receiver: Port, name: str) -> Dropped:
         """What it is called that a frame was lost on a cable."""

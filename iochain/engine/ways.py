@@ -18,6 +18,7 @@ from iochain.engine.segments import Half, Junction
 from iochain.engine.shortcut import APART, FIRST_SHIFT, GOES_ON, LOST, UNKNOWN, WAITS
 from iochain.kernels import words as w
 from iochain.kernels.rows import FROM_UPLINK, ROW
+from iochain.kernels.select import scatter
 
 _FIRST_SLOTS: Final = 1 << 11
 _FULLEST: Final = 0.7
@@ -130,7 +131,7 @@ class Ways:
     def _put_together(self, missed: Batch) -> int:
         """Decide for rows step by step, and remember what that came to; gives how many come before one that writes."""
         made = _Made.of(len(missed))
-        batch = Batch(missed.rows.copy(), missed.pins)
+        batch = missed.copy()
         live = np.arange(len(missed))
         if self.entry is not None:
             live = self._enter(batch, live, made)
@@ -186,7 +187,7 @@ class Ways:
             kinds,
             whys,
         )
-        batch.rows[live] = rows.rows
+        scatter(rows.rows, live, batch.rows)
         made.kinds[live], made.whys[live] = kinds, whys
         if junction is self.entry:
             made.paths[live] = taken

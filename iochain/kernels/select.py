@@ -41,6 +41,11 @@ def count_kinds(rows: Any, kinds: Any, counts: Any) -> None:
         counts[kinds[rows[i].port]] += 1
 
 
+def copied(rows: Any) -> Any:
+    """A copy of rows, as plain memory: numpy copies records field by field, forty times slower."""
+    return np.ascontiguousarray(rows).view(np.int64).copy().view(ROW)
+
+
 @compiled(types.void(ROWS, _FLAGS))
 def mark_entries(rows: Any, is_uplink: Any) -> None:
     """Have every row know the port at which it stands as the one that it came in by; flags are by port number."""
@@ -77,3 +82,10 @@ def gather(rows: Any, index: Any, chosen: Any) -> None:
     """Fill ``chosen`` with the rows at these indices."""
     for i in range(len(index)):
         chosen[i] = rows[index[i]]
+
+
+@compiled(types.void(ROWS, _INDEX, ROWS))
+def scatter(chosen: Any, index: Any, rows: Any) -> None:
+    """Put ``chosen`` into rows at these indices: what :func:`gather` took out."""
+    for i in range(len(index)):
+        rows[index[i]] = chosen[i]

@@ -21,7 +21,8 @@ from iochain.chain import Drop, Passed, Reason
 from iochain.kernels.checked import CHECKED, known
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import copy, load_le16, load_le32, load_le64, load_u8, store_le16, words_at
-from iochain.kernels.rows import ADDRESS_BYTES, ROW, ROWS
+from iochain.kernels.rows import ADDRESS_BYTES, ROWS
+from iochain.kernels.select import copied
 from iochain.uplink import headers as h
 from iochain.uplink.headers import ALL_KINDS, By, Kind, bits_of, find_all, get
 
@@ -197,11 +198,6 @@ def _apart(address: int, source: int) -> int:
 def asks(rows: Any) -> bool:
     """Whether any row asks for something: segmentation, or a checksum. About a nanosecond a row."""
     return bool(any_asks(rows))
-
-
-def copied(rows: Any) -> Any:
-    """A copy of rows, as plain memory: numpy copies records field by field, forty times slower."""
-    return np.ascontiguousarray(rows).view(np.int64).copy().view(ROW)
 
 
 def marked(rows: Any, state: Checksum) -> npt.NDArray[np.int64]:

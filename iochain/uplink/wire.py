@@ -94,7 +94,7 @@ class Wires:
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Give each frame the time at which its last bit is sent; those that find the queue full are dropped."""
-        return self._send(Batch(batch.rows.copy(), batch.pins), lanes, False, until)
+        return self._send(batch.copy(), lanes, False, until)
 
     def run_among(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """The same for rows in their places, by the lane of their port; those at ports without one (-1) just pass."""
