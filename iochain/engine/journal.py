@@ -59,6 +59,8 @@ class Journal:
     cut: Cut | None = None
     until: Instant = FOREVER
     is_open: bool = False
+    is_careful: bool = True  # frames that are sent ways are kept as they were before, to be looked up again
+    is_blind: bool = False  # some were not kept
     stopped: list[tuple[Instant, Hashable]] = field(factory=list)  # writes to ``stops``: when, and the key
     _tables: set[int] = field(factory=set)  # ids of all tables that were ever written
     _moments: list[Moment] = field(factory=list)
@@ -67,8 +69,9 @@ class Journal:
     _fresh: Instant = FOREVER  # the first write of this moment
     _undo: list[tuple[Table[Any, Any], Hashable, Any]] = field(factory=list)
 
-    def begin(self, until: Instant) -> None:
-        """A window begins."""
+    def begin(self, until: Instant, is_careful: bool) -> None:
+        """A window begins. Careless is quicker, and all is done again with care if something is written."""
+        self.is_careful, self.is_blind = is_careful, False
         self.cut, self.until, self.is_open, self._fresh = None, until, True, FOREVER
         self.stopped.clear()
         self._moments.clear()
@@ -141,6 +144,8 @@ class Journal:
         if id(table) not in self._tables:
             self._tables.add(id(table))
             self.cut_at(self.until, LEARNING)  # who read it in this window nobody noted: it is run again
+        if self.is_blind:
+            self.cut_at(self.until, LEARNING)
         self._undo.append((table, key, table.entry(key)))
         entry = (id(table), key)
         self._read(entry, at)

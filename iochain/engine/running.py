@@ -65,6 +65,7 @@ class RunningNetwork(Network):
     _offered: Waiting = field(factory=Waiting)  # frames to enter at inputs
     _made: Waiting = field(factory=Waiting)  # frames to enter at outputs
     _size: int = FIRST_SIZE
+    _is_careful: bool = True
     _depots: tuple[list[list[list[Depot]]], list[list[list[Depot]]]] = field(init=False)  # by half, level, depth
     _watched: list[Table[Any, Any]] = field(factory=list)
     _groups_changed: bool = False
@@ -173,18 +174,20 @@ class RunningNetwork(Network):
             self.report.ended(GROWING)
             self._size *= 2
         while True:
-            self.journal.begin(end)
+            self.journal.begin(end, self._is_careful)
             fates = self._run_levels(rest[:count], end)
             if fates is not None:
                 break
             self.journal.back()
             before.back(self)
             assert self.journal.cut is not None
+            self._is_careful = True
             self.report.ended(self.journal.cut.cause)
             self.report.frames_again += count
             end = self.journal.cut.at
             count = int(first_from(rest.rows, *end))
             self._size = max(2 * count, _SMALLEST_SIZE)
+        self._is_careful = self.journal.wrote
         if not self.journal.wrote:
             for way in self.ways:
                 way.is_off = False
@@ -250,10 +253,14 @@ class RunningNetwork(Network):
 
     def _sent(self, batch: Batch) -> tuple[Batch, Batch]:
         """Rows that one look-up could send past the switches, and those that are to be decided there."""
-        moment = self.journal.sent(batch, self.input.final, self.output.junctions[0])
-        sent = self.ways[1].send(Batch(batch.rows.copy(), batch.pins))  # it works in place, and they may go again
+        is_careful = self.journal.is_careful
+        moment = self.journal.sent(batch if is_careful else EMPTY, self.input.final, self.output.junctions[0])
+        rows = Batch(batch.rows.copy(), batch.pins) if is_careful else batch  # ways work in their places
+        sent = self.ways[1].send(rows)
         self._lost.add(sent.lost, sent.whys)
-        if sent.kinds.any():
+        if not is_careful:
+            self.journal.is_blind = True
+        elif sent.kinds.any():
             moment.batch = batch[(sent.kinds != APART) & (sent.kinds != UNKNOWN)]
         return sent.on, in_order([sent.apart, sent.unknown])
 
