@@ -7,6 +7,7 @@ from iochain.topology.advanced import ADVANCED, unknown
 from iochain.topology.expansion import each_vm, uplinks
 from iochain.topology.fabric_checks import (
     alike_channels,
+    carried_vlans,
     fitting_mtus,
     matched_speeds,
     no_loops,
@@ -247,6 +248,7 @@ RULES: Final[tuple[Callable[[LabSpec], Iterator[Finding]], ...]] = (
     alike_channels,
     no_loops,
     fitting_mtus,
+    carried_vlans,
 )
 
 

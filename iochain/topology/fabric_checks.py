@@ -3,13 +3,24 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from iochain.topology.cabling import DEFAULT_SPEED, CableEnds, cable_between, is_down, mode_of, speed_said
+from iochain.topology.cabling import (
+    DEFAULT_SPEED,
+    CableEnds,
+    PortPolicy,
+    cable_between,
+    is_down,
+    mode_of,
+    port_policy,
+    speed_said,
+)
+from iochain.topology.effective import Settings
 from iochain.topology.mistakes import Finding, KeyPath, guess
 from iochain.topology.names import PortKind, PortName, PortNames, port_names, switch_ports
 from iochain.topology.spanning import End, Link, loop
-from iochain.topology.spec import LabSpec, LinkState, PortMode, SwitchPort, SwitchSpec
+from iochain.topology.spec import LabSpec, LinkState, NativeTag, PortMode, SwitchPort, SwitchSpec
 from iochain.topology.units import format_rate
 
+_GUESTS_TAG: Final = 4095
 _PRIORITY_STEP: Final = 4096
 _SWITCHES: Final[KeyPath] = ("fabric", "switches")
 _CABLES: Final[KeyPath] = ("fabric", "cables")
@@ -107,6 +118,37 @@ def fitting_mtus(spec: LabSpec) -> Iterator[Finding]:
                 if mtu > physical:
                     message = f"{end.switch} of {end.host} has MTU {mtu}, but {other.switch} only {physical}"
                     yield Finding((*_CABLES, index), message, warning=True)
+
+
+def carried_vlans(spec: LabSpec) -> Iterator[Finding]:
+    """The VLANs of port groups are carried by the switch ports behind their uplinks (what VLAN health check finds)."""
+    settings = Settings(spec, {})
+    for index, cable in _cables(spec):
+        for end, other in ((cable.a, cable.b), (cable.b, cable.a)):
+            if end.kind is not PortKind.UPLINK or not end.switch or other.kind is not PortKind.PHYSICAL:
+                continue
+            if is_down(spec, end) or is_down(spec, other):
+                continue
+            policy = port_policy(settings, other.switch, other.adapter, None)
+            for name, portgroup in spec.hosts[end.host].vswitches[end.switch].portgroups.items():
+                wrong = _not_carried(portgroup.vlan, policy, spec.options.native_tag)
+                if wrong:
+                    message = f"port group {name} of {end.host} {wrong} at {other.name}, behind {end.name}"
+                    yield Finding((*_CABLES, index), message, warning=True)
+
+
+def _not_carried(vlan: int, policy: PortPolicy, native_tag: NativeTag) -> str:
+    """Why frames of a port group get no further than the switch port, if so."""
+    native = policy.native_vlan.value
+    if vlan == _GUESTS_TAG:
+        return ""
+    if policy.mode.value is PortMode.ACCESS:
+        return f"has VLAN {vlan}, but tags are refused" if vlan else ""
+    if vlan == 0:
+        return "" if native and policy.carries(native) else "has no VLAN, and there is no native one"
+    if vlan == native and native_tag is NativeTag.DROP:
+        return f"has VLAN {vlan}, which is the native one, expected without tag,"
+    return "" if policy.carries(vlan) else f"has VLAN {vlan}, which is not carried"
 
 
 def _sound_port(path: KeyPath, port: SwitchPort) -> Iterator[Finding]:

@@ -200,6 +200,27 @@ def test_a_smaller_mtu_on_the_way_is_a_warning() -> None:
     assert warning.message == "vSwitch0 of esx1 has MTU 9000, but sw1 only 1500"
 
 
+@pytest.mark.parametrize(
+    ("port", "vlan", "expected"),
+    [
+        ("", 10, None),
+        ("", 0, None),
+        ("", 4095, None),
+        ("", 1, "port group Prod of esx1 has VLAN 1, which is the native one, expected without tag, at sw1.1"),
+        ("native_vlan: 5", 1, None),
+        ("native_vlan: 0", 0, "port group Prod of esx1 has no VLAN, and there is no native one at sw1.1"),
+        ("vlan: 10", 10, "port group Prod of esx1 has VLAN 10, but tags are refused at sw1.1"),
+        ("vlan: 10", 0, None),
+        ("allowed_vlans: [1, 20-29]", 25, None),
+        ("allowed_vlans: [1, 20-29]", 30, "port group Prod of esx1 has VLAN 30, which is not carried at sw1.1"),
+    ],
+)
+def test_a_vlan_that_the_switch_port_does_not_carry_is_a_warning(port: str, vlan: int, expected: str | None) -> None:
+    ports = f"  switches: {{sw1: {{ports: {{1: {{{port}}}}}}}}}\n  cables: [[vmnic0, sw1.1]]\n"
+    found = [str(warning.message) for warning in load_text(HOSTS.replace("vlan: 10", f"vlan: {vlan}") + ports).warnings]
+    assert found == ([] if expected is None else [f"{expected}, behind vmnic0"])
+
+
 def test_an_entry_rule_can_name_a_port_of_a_switch() -> None:
     lab: LoadedLab = load_text(f"{HOSTS}{cables('[vmnic0, sw1.1]')}entry: [{{vlan: 10, at: sw1.2}}]\n")
     assert lab.spec.entry[0].at == "sw1.2"
