@@ -22,7 +22,7 @@ _GROUP_BIT = 1 << 40
 
 @frozen
 class Step:
-    """One stage on a frame's way. ``outcome`` is "pass", "to …" or "DROP"; ``read`` the fields with their values."""
+    """One stage on a frame's way. ``outcome`` is "pass", "to …", "cut into …" or "DROP"; ``read`` the fields and values."""
 
     where: str
     stage: str
@@ -64,6 +64,10 @@ class Explanation:
         """A batch stage dropped it (see :class:`iochain.engine.walk.Listener`)."""
         outcome, detail = _dropped(dropped.drop)
         self.steps.append(Step(dropped.where, dropped.stage, outcome, detail, setting=dropped.setting))
+
+    def cut(self, where: str, stage: str, pieces: int) -> None:
+        """A batch stage made several of it (see :class:`iochain.engine.walk.Listener`)."""
+        self.steps.append(Step(where, stage, f"cut into {pieces}", ""))
 
     def mark(self) -> int:
         """How far it has come (see :class:`iochain.engine.walk.Listener`)."""

@@ -327,8 +327,21 @@ class Network:
         out: list[Batch] = []
         for depot in depots:
             here, batch = split(batch, depot.lanes >= 0)
-            out.append(self._passed(depot, depot.run(here, depot.lanes[here.column("port")], until)))
+            passed = depot.run(here, depot.lanes[here.column("port")], until)
+            if passed.split and self.decider.listeners:
+                self._tell_cuts(depot, here, passed.batch)
+            out.append(self._passed(depot, passed))
         return in_order(out)
+
+    def _tell_cuts(self, depot: Depot, before: Batch, after: Batch) -> None:
+        """Have listeners hear of frames, or copies at one port, that a bank made several of."""
+        for order, listener in self.decider.listeners.items():
+            own = before.rows[before.column("order") == order]
+            for port in np.unique(own["port"]).tolist():
+                pieces = int(((after.column("order") == order) & (after.column("port") == port)).sum())
+                if pieces > int((own["port"] == port).sum()):
+                    lane = int(depot.lanes[port])
+                    listener.cut(depot.place(lane), depot.elements[lane].name, pieces)
 
     def _passed(self, depot: Depot, passed: Passed) -> Batch:
         """Count what a bank did; gives what came out."""

@@ -30,6 +30,9 @@ class Listener(Protocol):
     def lost(self, dropped: Dropped) -> None:
         """A batch stage has dropped the frame, or a copy or piece of it."""
 
+    def cut(self, where: str, stage: str, pieces: int) -> None:
+        """A batch stage has made so many pieces of the frame."""
+
     def mark(self) -> int:
         """How much it has heard."""
 

@@ -338,3 +338,11 @@ def test_lro_at_the_uplink_and_segments_again_for_who_takes_no_large_packets(tmp
         assert all(map(has_right_sums, at(done, "db")))
     done = replayed(lab(options={"offloads": "pure"}), *sent, at="vmnic0", folder=tmp_path)
     assert at(done, "db") == sent
+
+
+def test_the_explanation_tells_of_cuts() -> None:
+    steps = lab(nic={"tso": False}).send(large(ROUTER), "web").explanation.steps
+    assert (steps[-1].where, steps[-1].stage, steps[-1].outcome) == ("vSwitch0 → vmnic0", "split", "cut into 3")
+    steps = lab(web={"mss": 1460}).send(large(ROUTER, tcp_options=bytes(4)), "web").explanation.steps
+    assert (steps[-1].stage, steps[-1].outcome) == ("NIC segmentation", "DROP")
+    assert str(steps[-1].setting) == "mtu 1500 from vSwitch0"
