@@ -22,7 +22,7 @@ _GROUP_BIT = 1 << 40
 
 @frozen
 class Step:
-    """One stage on a frame's way. ``outcome`` is "pass", "to …", "cut into …" or "DROP"; ``read`` the fields and values."""
+    """One stage on a frame's way. ``outcome``: "pass", "to …", "cut into …" or "DROP"; ``read``: fields with values."""
 
     where: str
     stage: str
