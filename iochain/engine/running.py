@@ -17,14 +17,15 @@ from attrs import define, field, frozen
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting
 from iochain.chain import Bank, Chain, Port
+from iochain.engine.ages import Ages
 from iochain.engine.cables import Cables
 from iochain.engine.counters import IN, OUT, Counters
 from iochain.engine.journal import FLOOD, Journal, Journalled
 from iochain.engine.levels import Levels, wired_levels
 from iochain.engine.network import Fates, Network, in_order, instant_of, split
-from iochain.engine.path import Whys
+from iochain.engine.path import Dropped, Whys
 from iochain.engine.segments import Depot, Half
-from iochain.engine.shortcut import APART, UNKNOWN
+from iochain.engine.shortcut import APART, GOES_ON, LOST, UNKNOWN
 from iochain.engine.walk import StageError
 from iochain.frame import Table
 from iochain.kernels.order import first_from
@@ -60,6 +61,7 @@ class RunningNetwork(Network):
     cables: Cables = field(init=False)
     levels: Levels = field(init=False)
     journal: Journal = field(init=False)
+    ages: Ages = field(init=False)
     report: Report = field(factory=Report)
     shut: list[tuple[Instant, Hashable]] = field(factory=list)  # ports that a stage has shut, by number, and when
     _offered: Waiting = field(factory=Waiting)  # frames to enter at inputs
@@ -69,10 +71,12 @@ class RunningNetwork(Network):
     _depots: tuple[list[list[list[Depot]]], list[list[list[Depot]]]] = field(init=False)  # by half, level, depth
     _watched: list[Table[Any, Any]] = field(factory=list)
     _groups_changed: bool = False
+    _reaching: list[bool] = field(factory=list)  # by number of path
 
     def __attrs_post_init__(self) -> None:
         wiring = self.wiring
         self.cables = Cables.of(wiring.fabric.cables, wiring.ports)
+        self.ages = Ages.of(wiring)
         self.journal = Journal(frozenset([id(wiring.fabric.states)]))
         self.decider.walker.diary = self.journal
         self.decider = Journalled(self.decider, self.journal)
@@ -200,7 +204,7 @@ class RunningNetwork(Network):
         """All levels of a window; None where it has to be cut."""
         self.counters.entered += len(batch)
         first = in_order([batch, self._offered.release(EMPTY, until) if len(self._offered) else EMPTY])
-        first = Batch(first.rows.copy(), first.pins)  # banks may work in place, and the window may be run again
+        first = first.copy()  # banks may work in place, and the window may be run again
         mark_entries(first.rows, self.is_uplink)
         self.counters.count_ports(first.rows, IN)
         entering, leaving = self._by_level(first, self.levels.input), self._by_level(EMPTY, self.levels.output)
@@ -248,16 +252,33 @@ class RunningNetwork(Network):
         if end != until:
             self.journal.cut_at(end, FLOOD)
             return EMPTY
+        if self.ages.is_needed:
+            self.ages.see(batch.rows, batch.column("tag").copy(), self._reaches_switch()[taken])
         copies = self._through(self._follow(batch, taken), self.output.junctions[0])
         return in_order([sent, copies])
+
+    def _reaches_switch(self) -> npt.NDArray[np.bool_]:
+        """By number of path: whether frames that take it came through all of their input chain."""
+        known = self.decider.paths.known
+        self._reaching += [not path.drops or _is_in_switch(path.drops[0]) for path in known[len(self._reaching) :]]
+        return np.array(self._reaching, np.bool_)
+
+    def _is_in_switch(self) -> npt.NDArray[np.bool_]:
+        """By number of drop: whether it is one of a switch itself."""
+        return np.array([_is_in_switch(dropped) for dropped in self.whys.known], np.bool_)
 
     def _sent(self, batch: Batch) -> tuple[Batch, Batch]:
         """Rows that one look-up could send past the switches, and those that are to be decided there."""
         is_careful = self.journal.is_careful
         moment = self.journal.sent(batch if is_careful else EMPTY, self.input.final, self.output.junctions[0])
-        rows = Batch(batch.rows.copy(), batch.pins) if is_careful else batch  # ways work in their places
+        rows = batch.copy() if is_careful else batch  # ways work in their places
+        tags = rows.column("tag").copy()
         sent = self.ways[1].send(rows)
         self._lost.add(sent.lost, sent.whys)
+        if self.ages.is_needed:
+            reached = sent.kinds == GOES_ON
+            reached[sent.kinds == LOST] = self._is_in_switch()[sent.whys]
+            self.ages.see(rows.rows, tags, reached)
         if not is_careful:
             self.journal.is_blind = True
         elif sent.kinds.any():
@@ -319,6 +340,10 @@ class RunningNetwork(Network):
         line.release(batch, Instant(0))
 
 
+def _is_in_switch(dropped: Dropped) -> bool:
+    return " → " not in dropped.where
+
+
 def _at_level(half: Half, levels: npt.NDArray[np.int32], level: int) -> list[list[Depot]]:
     """The banks of a level, by depth; those of ports that are gone too, while they hold something."""
     return [
@@ -335,6 +360,7 @@ class Snapshot:
     waiting: list[tuple[Waiting, Batch]]
     lost: tuple[list[Batch], list[npt.NDArray[np.int32]]]
     heard: list[tuple[Any, int]]
+    ages: tuple[npt.NDArray[np.int64], int]
 
     @classmethod
     def of(cls, network: RunningNetwork) -> "Snapshot":
@@ -349,6 +375,7 @@ class Snapshot:
             [(line, copy.deepcopy(line.batch)) for line in lines],
             (list(lost.batches), list(lost.whys)),
             [(listener, listener.mark()) for listener in network.decider.listeners.values()],
+            (network.ages.table.copy(), network.ages.count),
         )
 
     def back(self, network: RunningNetwork) -> None:
@@ -366,6 +393,7 @@ class Snapshot:
         network._lost.batches, network._lost.whys = list(self.lost[0]), list(self.lost[1])
         for listener, mark in self.heard:
             listener.back_to(mark)
+        network.ages.table, network.ages.count = self.ages[0].copy(), self.ages[1]
 
 
 def _copied(counters: Counters) -> Counters:

@@ -9,6 +9,7 @@ from iochain.batch import EMPTY, FOREVER, Batch, Instant, joined
 from iochain.chain import Chain
 from iochain.engine.network import Engine, Fates
 from iochain.engine.running import RunningNetwork
+from iochain.experiment.ageing import Ageing
 from iochain.experiment.agenda import Agenda
 from iochain.experiment.fabric import Fabric
 from iochain.experiment.hosts import Hosts
@@ -47,6 +48,7 @@ class Experiment:
         self.agenda.now_ns = now_ns
         self.live.fabric = Fabric.start(self.live)
         self.live.hosts = Hosts.start(self.live)
+        Ageing.start(self.live)
 
     def windows(
         self, batch: Batch, until: Instant = FOREVER, entering: bool = False, last_event_ns: int | None = None

@@ -40,7 +40,7 @@ def lab(is_redundant: bool = False) -> Lab:
         for vm in range(VMS):
             group.vm(f"{name}{vm}", mac=address(number, vm).hex(":"))
     for switch_name in ("sw1", "sw2", "sw3") if is_redundant else ("sw1", "sw2"):
-        physical = made.physical_switch(switch_name)
+        physical = made.physical_switch(switch_name, ageing="1 s")
         for port in range(1, 7):
             physical.port(str(port), mode="trunk", queue=4, **({"speed": "1 Gbit/s"} if port > 4 else {}))
     for number, name in enumerate(HOSTS, 2):
@@ -66,7 +66,7 @@ class Story:
         return [(data, time_ns) for time_ns, data, _ in self.frames]
 
 
-TIMES = [0, 0, 1, 500, 3_000, 7_000, 60_000, 2_000_000]
+TIMES = [0, 0, 1, 500, 3_000, 7_000, 60_000, 2_000_000, 500_000_000]
 
 
 @st.composite
@@ -105,7 +105,7 @@ def started(made: Lab, story: Story, engine: Engine) -> tuple[Experiment, Batch]
     return experiment, batch
 
 
-LAST_NS = 3 * 10**9
+LAST_NS = 25 * 10**9
 """When all is over, RARP frames too."""
 
 
