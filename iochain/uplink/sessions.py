@@ -28,7 +28,7 @@ from iochain.kernels.raw import (
     store_u8,
 )
 from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, FROM_UPLINK, MAX_TIME_NS, NO_TAG, ROW, ROWS
-from iochain.uplink.checksum import Checksum, folded, pseudo, swapped, total
+from iochain.uplink.checksum import Checksum, folded, header_total, pseudo, swapped, total
 
 # Columns of a lane: its settings,
 MTU, MAX_BYTES, MAX_FRAMES, SLOTS, RULES, POLL_NS, POLL_FRAMES, THRESHOLD, NUMERATOR, DENOMINATOR, BACKOFF = range(11)
@@ -70,7 +70,7 @@ _CONGESTION = 3
 _NOP_NOP_STAMP = 0x0101080A
 _STAMP_KIND, _STAMP_BYTES = 8, 10
 _LOW = 0xFFFFFFFF
-_AHEAD, _LINE_BYTES = 6, 64
+_AHEAD, _LINE_BYTES = 6, 64  # how many frames ahead headers are fetched, and how far their second line is
 
 _STATE = types.Array(types.int64, 2, "C")
 _LANES = types.Array(types.int32, 1, "C")
@@ -196,10 +196,10 @@ def _transport_at(row: Any) -> int:
 
 @part
 def _is_candidate(row: Any, at: int, rules: int) -> bool:
-    """Whether a TCP frame passes all tests that do not ask for its session, but those of its options."""
+    """Whether a frame that may be one passes the other tests that do not ask for its session, but for its options."""
     frame, size = _frame(row), row.wire_length - ETHERNET_BYTES
     network = frame + ETHERNET_BYTES
-    if row.mss != 0 or row.pad != 0 or not _is_trusted(row, rules) or at + _TCP_BYTES > row.length:
+    if at + _TCP_BYTES > row.length:
         return False
     if _is_ipv4(frame):
         if at != _TCP_OVER_IPV4 or load_be16(network + 2) != size or load_be16(network + 6) & _MF_AND_OFFSET:
@@ -338,24 +338,25 @@ def _follows(row: Any, at: int, stamp_at: int, session: int, lane: int) -> bool:
 
 
 @part
-def _sum_of_headers(frame: int, at: int, header: int, size: int) -> int:
-    """Sum of the pseudo-header and the first ``header`` bytes of a segment of ``size`` bytes; not folded."""
+def _pseudo(frame: int, at: int, size: int) -> int:
+    """Sum of the pseudo-header of a segment of ``size`` bytes whose TCP header stands at ``at``; not folded."""
     is_6 = 0 if _is_ipv4(frame) else 1
-    return pseudo(frame, ETHERNET_BYTES, is_6, at - (16 if is_6 else 4), _TCP, size) + total(frame + at, header)
+    return pseudo(frame, ETHERNET_BYTES, is_6, at - (16 if is_6 else 4), _TCP, size)
 
 
 @part
 def _is_right(row: Any, at: int) -> bool:
     """Whether a segment's checksum is right; what the snap length cut is taken to be."""
-    size = row.wire_length - at
-    return bool(row.length < row.wire_length or folded(_sum_of_headers(_frame(row), at, size, size)) == 0xFFFF)
+    frame, size = _frame(row), row.wire_length - at
+    return bool(row.length < row.wire_length or folded(_pseudo(frame, at, size) + total(frame + at, size)) == 0xFFFF)
 
 
 @part_in_line
 def _sum_of_payload(row: Any, at: int) -> int:
     """Sum of a segment's payload, told from its checksum, which is right, without looking at the payload."""
     frame = _frame(row)
-    return 0xFFFF - folded(_sum_of_headers(frame, at, _header_bytes(frame + at), row.wire_length - at))
+    headers = _pseudo(frame, at, row.wire_length - at) + header_total(frame + at, _header_bytes(frame + at))
+    return 0xFFFF - folded(headers)
 
 
 # -- sessions
@@ -499,12 +500,12 @@ def _append(row: Any, at: int, stamp_at: int, session: int, lane: int, pieces: i
 
 
 @part_in_line
-def _take(row: Any, row_at: int, lane: int, sessions: int, heads: int, pieces: int, work: int) -> bool:
+def _take(row: Any, row_at: int, may_open: bool, lane: int, sessions: int, heads: int, pieces: int, work: int) -> bool:
     """Have a TCP frame open a session, go on with one or end one; whether it is held."""
     at, slots = _transport_at(row), load_le64(lane + 8 * SLOTS)
     if at == 0:
         return False
-    stamp_at = _candidate(row, at, lane, work)
+    stamp_at = _candidate(row, at, lane, work) if may_open else -1
     slot = _find(row, at, sessions, slots)
     if slot >= 0:
         session = sessions + slot * 8 * SESSION_COLUMNS
@@ -534,6 +535,25 @@ def _take(row: Any, row_at: int, lane: int, sessions: int, heads: int, pieces: i
     return True
 
 
+@part_in_line
+def _meet(row: Any, row_at: int, lane: int, sessions: int, heads: int, pieces: int, work: int) -> None:
+    """A frame comes: polls end and begin, and it is held or goes out."""
+    if _is_over(lane, row.time_ns):
+        _close_all(sessions, heads, load_le64(lane + 8 * DEADLINE), lane, work)
+    store_le64(work + 8 * STATE, row.checksum)
+    may_open = _may_open(row, load_le64(lane + 8 * RULES))
+    if may_open:
+        _begin_poll(lane, row.time_ns)
+    held = False
+    if may_open or (load_le64(lane + 8 * OPEN) > 0 and _is_tcp(row)):
+        held = _take(row, row_at, may_open, lane, sessions, heads, pieces, work)
+    if not held:
+        _emit(row_at, row.time_ns, lane, work)
+        store_u8(load_le64(work + 8 * NEXT_OUT) - _ROW_BYTES + _CHECKSUM_AT, load_le64(work + 8 * STATE))
+    if may_open and _count(lane):
+        _close_all(sessions, heads, _later(row.time_ns, 1), lane, work)
+
+
 # -- kernels
 
 
@@ -550,7 +570,7 @@ def concern(rows: Any) -> bool:
 def pass_by(rows: Any, lanes: Any, state: Any) -> int:
     """How many rows stand before the first that may be a candidate, or that waits for others; no session is open.
 
-    A kernel of its own: what has no TCP data needs neither the parser nor a copy of its rows.
+    A kernel of its own: what has no TCP data needs no copy of its rows, and its lab need not compile the rest.
     """
     start = _start(state)
     for i in range(len(rows)):
@@ -605,20 +625,7 @@ def put_together(
         lane = lane_start + number * 8 * LANE_COLUMNS
         mine = session_start + number * slots * 8 * SESSION_COLUMNS
         my_heads = head_start + number * slots * _ROW_BYTES
-        if _is_over(lane, row.time_ns):
-            _close_all(mine, my_heads, load_le64(lane + 8 * DEADLINE), lane, work)
-        store_le64(work + 8 * STATE, row.checksum)
-        may_open = _may_open(row, load_le64(lane + 8 * RULES))
-        if may_open:
-            _begin_poll(lane, row.time_ns)
-        held = False
-        if may_open or (load_le64(lane + 8 * OPEN) > 0 and _is_tcp(row)):
-            held = _take(row, row_start + i * _ROW_BYTES, lane, mine, my_heads, piece_start, work)
-        if not held:
-            _emit(row_start + i * _ROW_BYTES, row.time_ns, lane, work)
-            store_u8(load_le64(work + 8 * NEXT_OUT) - _ROW_BYTES + _CHECKSUM_AT, load_le64(work + 8 * STATE))
-        if may_open and _count(lane):
-            _close_all(mine, my_heads, _later(row.time_ns, 1), lane, work)
+        _meet(row, row_start + i * _ROW_BYTES, lane, mine, my_heads, piece_start, work)
         if load_le64(lane + 8 * OPEN) > 0 and load_le64(lane + 8 * LISTED) == 0:
             store_le64(lane + 8 * LISTED, 1)
             listed[0] += 1
@@ -700,7 +707,7 @@ def _write_headers(frame: int, session: int) -> None:
     if is_ipv4:
         store_be16(network + 2, length)
         store_be16(network + 10, 0)
-        store_le16(network + 10, 0xFFFF - folded(total(network, _IPV4_BYTES)))
+        store_le16(network + 10, 0xFFFF - folded(header_total(network, _IPV4_BYTES)))
     else:
         store_be16(network + 4, length - _IPV6_BYTES)
     store_be32(transport + 8, load_le64(session + 8 * ACK))
@@ -712,5 +719,5 @@ def _write_headers(frame: int, session: int) -> None:
     if payload_sum >= 0:
         store_be16(transport + 16, 0)
         header, size = load_le64(session + 8 * PAYLOAD_AT) - at, ETHERNET_BYTES + length - at
-        headers_sum = _sum_of_headers(frame, at, header, size)
+        headers_sum = _pseudo(frame, at, size) + header_total(transport, header)
         store_le16(transport + 16, 0xFFFF - folded(headers_sum + payload_sum))
