@@ -1,6 +1,7 @@
 """Cables and ports of physical switches as the lab says them: what is at the ends, which settings hold at a port."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, frozen
@@ -8,7 +9,16 @@ from attrs import evolve, frozen
 from iochain.chain import From
 from iochain.topology.expansion import uplinks
 from iochain.topology.names import PortKind, PortName, PortNames, port_names
-from iochain.topology.spec import BitsPerSecond, CableSpec, LabSpec, LinkState, PortMode, SwitchPort, SwitchSpec
+from iochain.topology.spec import (
+    BitsPerSecond,
+    CableSpec,
+    LabSpec,
+    LinkState,
+    PortMode,
+    SwitchPort,
+    SwitchSpec,
+    VlanRange,
+)
 from iochain.topology.units import vlans_of
 
 if TYPE_CHECKING:
@@ -96,7 +106,7 @@ class PortPolicy:
         if self.mode.value is PortMode.ACCESS:
             return bool(vlan == self.vlan.value)
         allowed = self.allowed_vlans.value
-        return allowed is None or vlan in vlans_of(allowed)
+        return allowed is None or vlan in _vlans(allowed)
 
 
 def port_policy(settings: "Settings", switch: str, port: str, other: PortName | None) -> PortPolicy:
@@ -116,6 +126,11 @@ def port_policy(settings: "Settings", switch: str, port: str, other: PortName | 
         link=level.said("link", None),
         channel=level.said("channel", None),
     )
+
+
+@cache
+def _vlans(allowed: tuple[VlanRange, ...]) -> frozenset[int]:
+    return vlans_of(allowed)
 
 
 def mode_of(port: SwitchPort) -> PortMode | None:

@@ -19,7 +19,7 @@ from iochain.topology.cabling import PortPolicy, cable_ends, is_down, port_polic
 from iochain.topology.mistakes import guess
 from iochain.topology.names import PortName, port_names, switch_ports
 from iochain.topology.spanning import End, Link, blocked_ends
-from iochain.topology.spec import ChannelHash, LabSpec, LinkState, NativeTag, PortMode
+from iochain.topology.spec import ChannelHash, LabSpec, LinkState, NativeTag, PortMode, VlanRange
 from iochain.topology.units import vlans_of
 from iochain.uplink.wire import SMALLEST_FRAME, Wire
 from iochain.vswitch.teaming import ip_hash_full, source_mac_hash
@@ -253,6 +253,7 @@ class _SwitchWiring:
     name: str
     others: Mapping[str, PortName]  # what is at the other end of a port's cable
     states: States
+    carried: dict[tuple[VlanRange, ...] | None, Carried] = field(factory=dict)
 
     def wire(self) -> PhysicalSwitch:
         spec = self.wiring.spec.fabric.switches[self.name]
@@ -323,7 +324,10 @@ class _SwitchWiring:
                 "vlan", AccessOut(vlan), said, policy.vlan
             )
         native, allowed = policy.native_vlan.value, policy.allowed_vlans.value
-        carried: Carried = Table("VLANs of the trunk", allowed is None, dict.fromkeys(vlans_of(allowed or ()), True))
+        carried = self.carried.get(allowed)
+        if carried is None:
+            vlans = dict.fromkeys(vlans_of(allowed or ()), True)
+            carried = self.carried[allowed] = Table(f"VLANs of trunks of {self.name}", allowed is None, vlans)
         passing = self.wiring.settings.option("native_tag")
         said = {"native_vlan": policy.native_vlan, "allowed_vlans": policy.allowed_vlans, "native_tag_passes": passing}
         entering = TrunkIn(native, carried, passing.value is NativeTag.PASS)
