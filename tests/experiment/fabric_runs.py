@@ -16,7 +16,8 @@ from iochain.experiment.running import Experiment
 from iochain.replay import Fate, fates_of
 
 BROADCAST = b"\xff" * 6
-SETTINGS = {"Net.LinkStatePollTimeout": 100, "Net.MaxNetifTxQueueLen": 4}
+BPDU = bytes.fromhex("0180c2000000")
+SETTINGS = {"Net.LinkStatePollTimeout": 100, "Net.MaxNetifTxQueueLen": 4, "Net.BlockGuestBPDU": 0}
 HOSTS, VMS = ("a", "b", "c"), 2
 
 
@@ -42,7 +43,8 @@ def lab(is_redundant: bool = False) -> Lab:
     for switch_name in ("sw1", "sw2", "sw3") if is_redundant else ("sw1", "sw2"):
         physical = made.physical_switch(switch_name, ageing="1 s")
         for port in range(1, 7):
-            physical.port(str(port), mode="trunk", queue=4, **({"speed": "1 Gbit/s"} if port > 4 else {}))
+            more: dict[str, Any] = {"speed": "1 Gbit/s"} if port > 4 else {"bpdu_guard": port == 2}
+            physical.port(str(port), mode="trunk", queue=4, **more)
     for number, name in enumerate(HOSTS, 2):
         made.cable(f"{name}.vmnic0", f"sw1.{number}", latency="300 ns")
         made.cable(f"{name}.vmnic1", f"sw2.{number}", latency="1 us")
@@ -66,6 +68,13 @@ class Story:
         return [(data, time_ns) for time_ns, data, _ in self.frames]
 
 
+def frame(destination: bytes, source: bytes, body: bytes) -> bytes:
+    """A frame of an experimental type; a BPDU where it goes to the address of these."""
+    if destination == BPDU:
+        return destination + source + b"\x00\x26\x42\x42\x03" + bytes(43)
+    return destination + source + b"\x88\xb5" + body
+
+
 TIMES = [0, 0, 1, 500, 3_000, 7_000, 60_000, 2_000_000, 500_000_000]
 
 
@@ -76,9 +85,9 @@ def stories(draw: st.DrawFn, with_events: bool = True) -> Story:
         time_ns += draw(st.sampled_from(TIMES))
         sender = draw(st.integers(0, len(NAMES) - 1))
         source = ADDRESSES[sender]
-        destination = draw(st.sampled_from([*ADDRESSES, *ADDRESSES[:2], BROADCAST]))
+        destination = draw(st.sampled_from([*ADDRESSES, *ADDRESSES, BROADCAST, BPDU]))
         body = bytes([number]) * draw(st.sampled_from([46, 46, 200, 1400]))
-        frames.append((time_ns, destination + source + b"\x88\xb5" + body, NAMES[sender]))
+        frames.append((time_ns, frame(destination, source, body), NAMES[sender]))
         if with_events and draw(st.integers(0, 7)) == 0:
             events.append((time_ns + draw(st.sampled_from([0, 1, 1_000, 100_000])), draw(actions())))
     return Story(tuple(frames), tuple(events))
