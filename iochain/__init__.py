@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from iochain.experiment.actions import (
         cut_cable,
         link_down,
+        link_speed,
         link_up,
         mend_cable,
         move,
@@ -62,6 +63,7 @@ _HOMES = {
     "cut_cable": "experiment.actions",
     "infer": "inference",
     "link_down": "experiment.actions",
+    "link_speed": "experiment.actions",
     "link_up": "experiment.actions",
     "mend_cable": "experiment.actions",
     "move": "experiment.actions",
@@ -105,6 +107,7 @@ __all__ = [
     "cut_cable",
     "infer",
     "link_down",
+    "link_speed",
     "link_up",
     "mend_cable",
     "move",

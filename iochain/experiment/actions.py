@@ -14,12 +14,15 @@ from iochain.experiment.live import Live
 from iochain.kernels.rows import ETHERNET_BYTES
 from iochain.topology.fabric import LINK, Cable
 from iochain.topology.mistakes import guess
+from iochain.topology.spec import Duplex
 from iochain.topology.units import mac as mac_of
+from iochain.topology.units import rate
 from iochain.topology.wiring import Wiring
 
 __all__ = [
     "CutCable",
     "LinkDown",
+    "LinkSpeed",
     "LinkUp",
     "MendCable",
     "Move",
@@ -96,6 +99,18 @@ class NicUp(_AtNic):
     def apply(self, live: Live) -> None:
         """The host sees it at its next poll."""
         live.hosts.links.regain(live.wiring.port(self.port).number, NIC)
+
+
+@frozen
+class LinkSpeed(_AtNic):
+    """The link of a physical NIC has another speed, as after a bad negotiation; ``duplex`` is full or half."""
+
+    speed: int = field(converter=rate)
+    duplex: Duplex = field(default=Duplex.FULL, converter=Duplex)
+
+    def apply(self, live: Live) -> None:
+        """At once, on the host's side of the wire, and for teams that ask for speed or duplex."""
+        live.hosts.links.negotiate(live.wiring.port(self.port).number, self.speed, self.duplex)
 
 
 @frozen
@@ -251,6 +266,11 @@ def nic_down(port: str) -> NicDown:
 def nic_up(port: str) -> NicUp:
     """A physical NIC is brought up by its host."""
     return NicUp(port)
+
+
+def link_speed(port: str, speed: "int | str", duplex: str = "full") -> LinkSpeed:
+    """The link of a physical NIC has another speed, like ``1 Gbit/s``."""
+    return LinkSpeed(port, speed, duplex)
 
 
 def power_on(vm: str) -> PowerOn:

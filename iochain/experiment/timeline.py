@@ -18,6 +18,7 @@ from attrs import frozen
 from iochain.experiment.actions import (
     CutCable,
     LinkDown,
+    LinkSpeed,
     LinkUp,
     MendCable,
     Move,
@@ -37,6 +38,7 @@ from iochain.topology.yamltext import read_file, read_text
 ACTIONS: Final[Mapping[str, Callable[..., Action]]] = {
     "link_down": LinkDown,
     "link_up": LinkUp,
+    "link_speed": LinkSpeed,
     "nic_down": NicDown,
     "nic_up": NicUp,
     "power_on": PowerOn,

@@ -14,6 +14,7 @@ from iochain import (
     Reason,
     cut_cable,
     link_down,
+    link_speed,
     link_up,
     mend_cable,
     move,
@@ -129,6 +130,28 @@ def test_the_host_that_has_no_part_in_it_notices_nothing() -> None:
     teams = {team.host: team.name for team in net.wiring.teams()}
     used = {host: net.wiring.tables[host].in_use.get(team) for host, team in teams.items()}
     assert used == {"esx1": ("esx1.vmnic1",), "esx2": ("esx2.vmnic0", "esx2.vmnic1")}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_link_that_comes_up_slower_is_left_by_teams_that_want_more(engine: Engine) -> None:
+    lab = one_host(teaming={"active": ["vmnic0"], "standby": ["vmnic1"], "minimum_speed": "10 Gbit/s"})
+    net = lab.start(engine)
+    assert uplink_of(net, "a") == "vmnic0"
+    net.at("1 s", link_speed("vmnic0", "1 Gbit/s"))
+    net.at("2 s", link_speed("vmnic1", "1 Gbit/s"))
+    net.run("1500 ms")
+    assert uplink_of(net, "a") == "vmnic1"
+    net.run("2500 ms")
+    assert uplink_of(net, "a") == "vmnic0"  # none is fast enough: best effort
+    net.offer(ethernet(OUTSIDE, A) + bytes(1000), "a", "3 s")
+    (slow,) = [fate for fate in net.run("4 s") if fate.frame == net.sent and fate.dropped is None]
+    assert slow.time_ns - 3 * SECOND > 2_500_000 + (1060 + 4 + 24) * 8  # the wire takes ten times as long
+
+
+def uplink_of(net: Net, at: str) -> str:
+    """The uplink by which a frame for outside leaves."""
+    steps = net.send(ethernet(OUTSIDE, A), at).explanation.steps
+    return next(step.where.rpartition(" → ")[2] for step in steps if step.where.startswith("vSwitch0 → vmnic"))
 
 
 # -- beacons
