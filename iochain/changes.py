@@ -67,6 +67,8 @@ def _mtu(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
         path: KeyPath = ("fabric", "switches", port.switch, "mtu")
         size = wiring.spec.fabric.switches[port.switch].mtu
         return f"{key_text(path)}={LARGEST_SWITCH_MTU}" if size < LARGEST_SWITCH_MTU else None
+    if port.kind is PortKind.VNIC and not dropped.incoming:  # the guest's own
+        return f"{key_text((*_vnic(wiring, port), 'mtu'))}={LARGEST_MTU}"
     path = ("hosts", port.host, "vswitches", port.switch, "mtu")
     mtu = wiring.spec.hosts[port.host].vswitches[port.switch].mtu
     return f"{key_text(path)}={LARGEST_MTU}" if mtu < LARGEST_MTU else None
@@ -77,11 +79,16 @@ def _shaper(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
 
 
 def _connect(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
-    vm, _, name = port.name.rpartition(".")
+    vnic = _vnic(wiring, port)
     if dropped.setting is not None and dropped.setting.key == "powered_on":
-        return f"{key_text(('vms', port.name if port.name in wiring.spec.vms else vm, 'powered_on'))}=yes"
-    path = ("vms", port.name, "connected") if port.name in wiring.spec.vms else ("vms", vm, "vnics", name, "connected")
-    return f"{key_text(path)}=yes"
+        return f"{key_text((*vnic[:2], 'powered_on'))}=yes"
+    return f"{key_text((*vnic, 'connected'))}=yes"
+
+
+def _vnic(wiring: Wiring, port: Port) -> KeyPath:
+    """The place of a port's vNIC in the lab; with one vNIC its keys may stand at the VM."""
+    vm, _, name = port.name.rpartition(".")
+    return ("vms", port.name) if port.name in wiring.spec.vms else ("vms", vm, "vnics", name)
 
 
 def _of_portgroup(wiring: Wiring, port: Port, setting: str) -> str:

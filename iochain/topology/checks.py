@@ -25,6 +25,7 @@ from iochain.topology.spec import (
     Portgroup,
     Shaping,
     Teaming,
+    UplinkPoint,
     Vm,
     Vnic,
     Vswitch,
@@ -177,6 +178,13 @@ def able_adapters(spec: LabSpec) -> Iterator[Finding]:
                 yield _warning((*path, "tso"), "a NIC without scatter-gather is not offered TSO (linux_net.c)")
 
 
+def point_without_cables(spec: LabSpec) -> Iterator[Finding]:
+    """What is on a cable has passed the NIC; with this point it has not."""
+    if spec.options.uplink_point is UplinkPoint.KERNEL and spec.fabric.cables:
+        message = "with this no NIC does its part: what is on cables is as the kernel handed it over; say wire"
+        yield _warning(("options", "uplink_point"), message)
+
+
 def right_kind_of_address(spec: LabSpec) -> Iterator[Finding]:
     """An adapter's own address is that of one adapter, its groups are group addresses."""
     for path, mac in _own_addresses(spec):
@@ -238,6 +246,7 @@ RULES: Final[tuple[Callable[[LabSpec], Iterator[Finding]], ...]] = (
     known_networks,
     segments_fit,
     able_adapters,
+    point_without_cables,
     right_kind_of_address,
     unique_addresses,
     unique_names,

@@ -133,7 +133,7 @@ FULL: dict[str, Any] = {
         "beacon_alternate": "yes",
         "offloads": "pure",
         "mss": "mtu",
-        "uplink_point": "kernel",
+        "uplink_point": "wire",
     },
 }
 

@@ -346,3 +346,12 @@ def test_the_explanation_tells_of_cuts() -> None:
     steps = lab(web={"mss": 1460}).send(large(ROUTER, tcp_options=bytes(4)), "web").explanation.steps
     assert (steps[-1].stage, steps[-1].outcome) == ("NIC segmentation", "DROP")
     assert str(steps[-1].setting) == "mtu 1500 from vSwitch0"
+
+
+def test_a_change_lets_a_guest_receive_more(tmp_path: Path) -> None:
+    datagram = tcp_frame(payload=bytes(1450), macs=DB + WEB, protocol=UDP)
+    made = lab(db={"mtu": 1400})
+    done = replayed(made, datagram, folder=tmp_path)
+    [change] = [done.change(drop) for drop in done.drops]
+    assert change == "vms.db.mtu=9000"
+    assert not replayed(made.with_settings([change]), datagram, folder=tmp_path).drops
