@@ -32,7 +32,7 @@ ELSEWHERE = {
     "BPDU_GUARD": "no physical switch in these labs",
     "ERR_DISABLED": "no physical switch in these labs",
     "FOR_THE_SWITCH": "no physical switch in these labs",
-    "CABLE": "no physical switch in these labs",
+    "CABLE_CUT": "no cable in these labs",
 }
 """Reasons that these labs cannot reach, and why; whoever adds one says so here, or lets the labs reach it."""
 
