@@ -135,14 +135,18 @@ _NOTHING: Final = np.zeros((0, s.PIECE_COLUMNS), np.int64)
 
 @define
 class Aggregators:
-    """The sessions of many ports: see :mod:`iochain.uplink.sessions`. ``in_sessions`` is how many frames these hold."""
+    """The sessions of many ports: see :mod:`iochain.uplink.sessions`. ``in_sessions`` is how many frames these hold.
+
+    ``memory`` is a batch of these frames, so that their bytes stay where the sessions and their pieces point, in a copy
+    of the bank too.
+    """
 
     lanes: npt.NDArray[np.int64]
     sessions: npt.NDArray[np.int64]
     heads: npt.NDArray[np.void]
     listed: npt.NDArray[np.int64]
     pieces: npt.NDArray[np.int64] = _NOTHING
-    pins: tuple[object, ...] = ()
+    memory: Batch = EMPTY
     in_sessions: int = 0
     waiting: Waiting = field(factory=Waiting)
     handed: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(s.HANDED_COLUMNS, np.int64))
@@ -222,7 +226,7 @@ class Aggregators:
             made,
             self.handed,
         )
-        pins = joined_pins((batch, Batch(EMPTY.rows, self.pins))) if self.pins else batch.pins
+        pins = joined_pins((batch, self.memory)) if self.memory.pins else batch.pins
         self._keep(pieces, pins, most - filled - merged)
         if count:
             memory = known(np.empty(room, np.uint8))
@@ -237,11 +241,11 @@ class Aggregators:
         """Keep what open sessions need, and no more."""
         self.in_sessions = held
         if not held:
-            self.pieces, self.pins = _NOTHING, ()
+            self.pieces, self.memory = _NOTHING, EMPTY
             return
         kept = np.empty((held, s.PIECE_COLUMNS), np.int64)
         count = int(s.keep_pieces(self.lanes, self.sessions, pieces, self.listed, kept))
         self.pieces = kept[:count].copy()
         rows = np.zeros(count, ROW)
         rows["address"] = self.pieces[:, s.PIECE_FRAME]
-        self.pins = pins_of(rows, pins)
+        self.memory = Batch(rows, pins_of(rows, pins))

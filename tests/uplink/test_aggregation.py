@@ -1,5 +1,6 @@
 """LRO by table: what comes, in which order, and what goes out."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -277,7 +278,22 @@ def test_what_is_held_needs_its_bytes_and_no_others() -> None:
     assert isinstance(state, Aggregators)
     batch = received(*(Segment(1, bytes(100)) for _ in range(1)))
     NETPOLL.run(state, Batch(batch.rows, (np.zeros(10, np.uint8), *batch.pins)), Instant(100))
-    assert state.pins == batch.pins
+    assert state.memory.pins == batch.pins
+
+
+def test_a_copy_of_the_bank_goes_on_by_itself() -> None:
+    """As a network does that takes a window back: twice from one copy, the first one gone."""
+    state = NETPOLL.start()
+    NETPOLL.run(state, received(A1, A2), Instant(100))
+    kept = copy.deepcopy(state)
+    later = received(A3)
+    later.rows["time_ns"] += 200
+    expected = frames(NETPOLL.run(state, later, FOREVER))
+    del state
+    for _ in range(2):
+        again = copy.deepcopy(kept)
+        received(*[Segment(1, bytes(9))] * 20)  # takes memory that was let go of, if any was
+        assert frames(NETPOLL.run(again, later, FOREVER)) == expected == [bytes(joined(A1, A2, A3))]
 
 
 def test_no_outcome_depends_on_ports() -> None:
