@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from attrs import fields
 from large_packets import in_tunnel, tcp_frame
+from offload_lab import CUT_BY_KERNEL, DB, ROUTER, WEB, lab
 from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 from segmenter import UDP, has_right_sums, with_seed
@@ -19,29 +20,6 @@ from iochain.topology.offloads import NicOffloads, nic_offloads, segmented_by, s
 from iochain.topology.spec import Nic
 from iochain.uplink.capabilities import ADAPTERS, DRIVER_ALIASES, DRIVERS, Capability, driver_of
 from iochain.uplink.headers import ALL_KINDS, PLAIN_KINDS, Kind
-
-WEB, DB, ROUTER = (bytes.fromhex(mac) for mac in ("005056000001", "005056000002", "0200000000fe"))
-CUT_BY_KERNEL = {"driver": "ntg3", "tso": False, "cso": False}
-
-
-def lab(
-    *,
-    nic: Mapping[str, Any] | None = None,
-    settings: Mapping[str, int] | None = None,
-    version: str = "8.0",
-    options: Mapping[str, str] | None = None,
-    db: Mapping[str, Any] | None = None,
-    web: Mapping[str, Any] | None = None,
-    mtu: int = 1500,
-) -> Lab:
-    """Web and db behind one uplink; promiscuous ports are allowed."""
-    made = Lab(version, options=dict(options or {}))
-    host = made.host("esx1", settings=dict(settings or {}))
-    host.nic("vmnic0", **(nic or {}))
-    prod = host.vswitch("vSwitch0", uplinks=["vmnic0"], mtu=mtu, promiscuous="accept").portgroup("Prod")
-    prod.vm("web", mac=WEB.hex(":"), **(web or {}))
-    prod.vm("db", mac=DB.hex(":"), **(db or {}))
-    return made
 
 
 def large(target: bytes, size: int = 4000, **more: Any) -> bytes:
