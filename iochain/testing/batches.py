@@ -37,7 +37,7 @@ def check_batch_stage(element: Element, frames: st.SearchStrategy[FrameBytes] | 
     def holds(sent: list[_Arrival], cuts: list[int]) -> None:
         _check(element, sent, cuts)
 
-    hold(holds, _streams, frames, max_examples)
+    hold(holds, _streams, frames, max_examples, shrinks=False)
 
 
 def _streams(frames: st.SearchStrategy[FrameBytes]) -> dict[str, Any]:

@@ -153,13 +153,16 @@ def said(
 def _said(draw: st.DrawFn, cls: type, strategies: Strategies) -> Data:
     """Mostly few keys: what is hard to find is found by few things said together, and large labs cost time."""
     needed = [name for name in strategies if fields(cls)[name].default is attrs.NOTHING]
-    others = [name for name in strategies if name not in needed]
-    if others:
-        few, many = (
-            st.lists(st.sampled_from(others), unique=True, max_size=size) for size in (min(2, len(others)), len(others))
-        )
-        needed += draw(few | few | few | many)
-    return {name: draw(strategies[name]) for name in needed}
+    others = tuple(name for name in strategies if name not in needed)
+    chosen = [*needed, *(draw(_some_of(others)) if others else ())]
+    return {name: draw(strategies[name]) for name in chosen}
+
+
+@cache
+def _some_of(names: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
+    each = st.sampled_from(names)
+    few, many = (st.lists(each, unique=True, max_size=size) for size in (min(2, len(names)), len(names)))
+    return few | few | few | many
 
 
 # -- single keys

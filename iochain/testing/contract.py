@@ -122,6 +122,8 @@ class _Checked:
         if list(look_on(seen)[0]) != before:
             self._breach("changed the frame in its hands; a changed frame is a new one (frame.with_tci(…))", frame)
         if [table.entries() for table in self.tables] != entries:
+            for table, before_it in zip(self.tables, entries, strict=True):
+                table.reset(before_it)
             self._breach("wrote to a table itself; ask for the write: frame.learn(table, key, answer=…)", frame)
         again = self._call(frame.seen(entry, from_uplink=entry == 0), frame)
         if again.said != answer.said:

@@ -94,23 +94,23 @@ class _Wanted:
 
 @st.composite
 def _frames(draw: st.DrawFn, wanted: _Wanted) -> FrameBytes:
+    # what kind of frame it is comes first: then a plainer kind is found by changing just that
     tagging, size = draw(st.sampled_from(wanted.tagging)), draw(st.sampled_from(wanted.sizes))
-    contents = [Content.TCP] if size is Size.SUPER else wanted.contents
+    content = draw(st.sampled_from(wanted.contents))
+    is_cut = draw(st.sampled_from([False, False, False, True])) if wanted.cut is None else wanted.cut
     source, destination = draw(wanted.sources), draw(wanted.destinations)
     tags = draw(_stacks(tagging, wanted.vlans))
-    inside = draw(INSIDES[draw(st.sampled_from(contents))])
+    inside = draw(INSIDES[Content.TCP if size is Size.SUPER else content])
     if wanted.to_groups and inside.group is not None:
         destination = inside.group
     rest = draw(_sized(inside.body, size))
     data = int(destination).to_bytes(6, "big") + int(source).to_bytes(6, "big") + tags + rest
     if size is Size.RUNT:
         data = data[: draw(st.integers(14, min(59, len(data))))]
+    data = data.ljust(ETHERNET_BYTES + is_cut, b"\0")
+    kept = draw(st.integers(ETHERNET_BYTES, len(data) - 1)) if is_cut else len(data)
     mss = draw(st.sampled_from([1448, 1460, 536, 8948])) if size is Size.SUPER else 0
-    is_cut = draw(st.sampled_from([False, False, False, True])) if wanted.cut is None else wanted.cut
-    if not is_cut:
-        return FrameBytes(data, mss=mss)
-    data = data.ljust(ETHERNET_BYTES + 1, b"\0")
-    return FrameBytes(data[: draw(st.integers(ETHERNET_BYTES, len(data) - 1))], len(data), mss)
+    return FrameBytes(data[:kept], len(data), mss)
 
 
 @st.composite
@@ -122,10 +122,10 @@ def _stacks(draw: st.DrawFn, tagging: Tagging, vlans: st.SearchStrategy[int]) ->
         return struct.pack(">HH", 0x8100, draw(tcis(0)))
     if tagging is Tagging.TAGGED:
         return struct.pack(">HH", 0x8100, draw(tcis(vlans.filter(bool))))
+    tci, kind = draw(tcis(vlans)), draw(st.sampled_from([0x8100, 0x8100, 0x88A8]))
     kinds = st.sampled_from([0x8100, 0x88A8, 0x9100])
     inner = draw(st.lists(st.tuples(kinds, tcis()), min_size=1, max_size=2))
-    stack = [(draw(st.sampled_from([0x8100, 0x8100, 0x88A8])), draw(tcis(vlans))), *inner]
-    return b"".join(struct.pack(">HH", *tag) for tag in stack)
+    return b"".join(struct.pack(">HH", *tag) for tag in [(kind, tci), *inner])
 
 
 @st.composite

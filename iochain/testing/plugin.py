@@ -64,8 +64,9 @@ def lab(request: pytest.FixtureRequest) -> "Lab":
     name, settings = _named(request)
     try:
         return Lab.load(_found(name, request), settings)
-    except LabError as mistakes:
-        pytest.fail(str(mistakes), pytrace=False)
+    except LabError as error:
+        mistakes = str(error)
+    pytest.fail(mistakes, pytrace=False)
 
 
 @pytest.fixture
