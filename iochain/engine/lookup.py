@@ -60,6 +60,7 @@ DERIVED_FIELDS: Final = (payload_is_longer, source_mac_hash, ip_hash_full, ip_ha
 _I32 = types.Array(types.int32, 1, "C")
 _I64 = types.Array(types.int64, 1, "C")
 _TABLE = types.Array(types.int64, 2, "C")
+_ASKED = types.Array(types.int32, 2, "C")
 
 
 @part
@@ -262,9 +263,9 @@ def _hash_of(key: int, width: int) -> int:
     return _stirred(total)
 
 
-@compiled(types.void(_TABLE, _I32, _TABLE, _I32))
-def move(table: Any, sets: Any, larger: Any, larger_sets: Any) -> None:
-    """Put everything that is remembered, with the number of what it depends on, into a larger table."""
+@compiled(types.void(_TABLE, _ASKED, _TABLE, _ASKED))
+def move(table: Any, asked: Any, larger: Any, larger_asked: Any) -> None:
+    """Put everything that is remembered, with the numbers of what it depends on, into a larger table."""
     mask = len(larger) - 1
     width = table.shape[1] - KEY
     for i in range(len(table)):
@@ -275,15 +276,20 @@ def move(table: Any, sets: Any, larger: Any, larger_sets: Any) -> None:
             slot = (slot + 1) & mask
         for j in range(table.shape[1]):
             larger[slot, j] = table[i, j]
-        larger_sets[slot] = sets[i]
+        for j in range(asked.shape[1]):
+            larger_asked[slot, j] = asked[i, j]
 
 
-@compiled(types.int64(_TABLE, _I32, types.Array(types.boolean, 1, "C")))
-def forget(table: Any, sets: Any, changed: Any) -> int:
-    """Forget the paths of all keys that depend on a changed set; gives how many."""
+@compiled(types.int64(_TABLE, _ASKED, types.Array(types.boolean, 1, "C")))
+def forget(table: Any, asked: Any, changed: Any) -> int:
+    """Forget the paths of all keys that depend on something changed; gives how many."""
     count = 0
     for i in range(len(table)):
-        if table[i, 0] > EMPTY_SLOT and changed[sets[i]]:
-            table[i, 0] = FORGOTTEN
-            count += 1
+        if table[i, 0] <= EMPTY_SLOT:
+            continue
+        for j in range(asked.shape[1]):
+            if changed[asked[i, j]]:
+                table[i, 0] = FORGOTTEN
+                count += 1
+                break
     return count

@@ -8,6 +8,7 @@ whole packet; a change of a table forgets just the paths that asked for the chan
 import time
 from collections.abc import Hashable, Sequence
 from collections.abc import Set as AbstractSet
+from operator import and_
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +31,8 @@ from iochain.vswitch.teaming import ip_hash_full, ip_hash_last_octet, source_mac
 
 _FIRST_SLOTS: Final = 1 << 10
 _FULLEST: Final = 0.7
+_ASKED: Final = 4
+"""Table entries of a path that there is room for at first."""
 _ALL_BITS: Final = (1 << 64) - 1
 MOST_KEYS: Final = 1 << 22
 """Beyond so many keys at one junction all of them are forgotten, and learnt again as frames come."""
@@ -174,25 +177,28 @@ class Memory:
     derived: list[list[tuple[int, int]]]  # by class: numbers in lookup.DERIVED_FIELDS, with their arguments
     plans: npt.NDArray[np.int64]
     table: npt.NDArray[np.int64]
-    sets: npt.NDArray[np.int32]  # by slot: the set of entries that the path depends on
+    asked: npt.NDArray[np.int32]  # by slot: numbers of the table entries that the path depends on, then zeros
     older_plans: npt.NDArray[np.int64]
     older: npt.NDArray[np.int64]
-    older_sets: npt.NDArray[np.int32]
+    older_asked: npt.NDArray[np.int32]
     keys: int = 0
     epoch: int = 0  # grows whenever something is forgotten
     scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))  # for a parsed frame
     room: npt.NDArray[np.int64] = field(factory=lambda: _room(lookup.LINK_KEY))  # for a block of keys, and one more
-    _set_numbers: dict[frozenset[tuple[int, Hashable]], int] = field(factory=dict)
-    _sets_of: dict[tuple[int, Hashable], list[int]] = field(factory=dict)
+    _unread: list[list[int]] = field(init=False)  # the bits that are not in masks
+    _entries: dict[tuple[int, Hashable], int] = field(factory=dict)  # numbers of table entries, from 1
     _watched: dict[int, Table[Any, Any]] = field(factory=dict)
     _changed: set[int] = field(factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        self._unread = [[_ALL_BITS] * w.COUNT for _ in self.masks]
 
     @classmethod
     def of(cls, junction: Junction, statistics: Statistics) -> "Memory":
         """Nothing remembered yet."""
         classes = class_numbers(junction)
         count = 2 * (int(classes.max(initial=0)) + 1)  # frames of clients, and frames from uplinks, by themselves
-        plans, table, sets = _nothing(count)
+        plans, table, asked = _nothing(count)
         return cls(
             junction,
             statistics,
@@ -201,7 +207,7 @@ class Memory:
             [[] for _ in range(count)],
             plans,
             table,
-            sets,
+            asked,
             *_nothing(count, slots=1),
         )
 
@@ -232,7 +238,7 @@ class Memory:
         if self.keys + 1 > _FULLEST * len(self.table):
             self._enlarge()
         slot = lookup.remember(row, self.classes, self.plans, self.table, path, self.scratch, self.room)
-        self.sets[slot] = self._set_number(notes)
+        self._keep_asked(slot, self._entry_numbers(notes))
         self.keys += 1
 
     def forget_all(self) -> None:
@@ -258,13 +264,14 @@ class Memory:
             if isinstance(asked.thing, Derived):
                 read, derived = _take_in(asked.thing, words, read, derived)
         known = self.masks[number]
-        if derived == self.derived[number] and not any(new & ~old for new, old in zip(read, known, strict=True)):
+        if derived is self.derived[number] and not any(map(and_, read, self._unread[number])):
             return
         self.statistics.grown_masks += 1
         self.masks[number] = [(new | old) & _ALL_BITS for new, old in zip(read, known, strict=True)]
+        self._unread[number] = [~bits & _ALL_BITS for bits in self.masks[number]]
         self.derived[number] = derived
         if self.keys >= _WORTH_KEEPING:
-            self.older_plans, self.older, self.older_sets = self.plans, self.table, self.sets
+            self.older_plans, self.older, self.older_asked = self.plans, self.table, self.asked
         else:
             self._drop_older()
         self._plan()
@@ -286,51 +293,56 @@ class Memory:
             plan[lookup.PAIRS : lookup.PAIRS + len(pairs)] = pairs
         self.plans = plans
         self.table = np.zeros((_FIRST_SLOTS, lookup.KEY + width), np.int64)
-        self.sets = np.zeros(_FIRST_SLOTS, np.int32)
+        self.asked = np.zeros((_FIRST_SLOTS, self.asked.shape[1]), np.int32)
         self.room = _room(max(width, self.older.shape[1]))
 
     def _enlarge(self) -> None:
         larger = np.zeros((2 * len(self.table), self.table.shape[1]), np.int64)
-        sets = np.zeros(len(larger), np.int32)
-        lookup.move(self.table, self.sets, larger, sets)
-        self.table, self.sets = larger, sets
+        asked = np.zeros((len(larger), self.asked.shape[1]), np.int32)
+        lookup.move(self.table, self.asked, larger, asked)
+        self.table, self.asked = larger, asked
         self.keys = int(np.count_nonzero(larger[:, 0]))
 
     def _drop_older(self) -> None:
-        self.older_plans, self.older, self.older_sets = _nothing(len(self.plans), slots=1)
+        self.older_plans, self.older, self.older_asked = _nothing(len(self.plans), slots=1)
 
     # -- what paths depend on
 
-    def _set_number(self, notes: Notes) -> int:
-        """The number of the set of table entries that a walk asked for."""
-        entries: set[tuple[int, Hashable]] = set()
-        for asked in notes.asked:
-            if isinstance(asked.thing, Table):
-                entries.update((id(asked.thing), key) for key in asked.thing.depends_on(asked.key))
-                if id(asked.thing) not in self._watched:
-                    self._watched[id(asked.thing)] = asked.thing
-                    asked.thing.watchers.append(self._table_changed)
-        asked_for = frozenset(entries)
-        number = self._set_numbers.get(asked_for)
-        if number is None:
-            number = self._set_numbers[asked_for] = len(self._set_numbers)
-            for entry in asked_for:
-                self._sets_of.setdefault(entry, []).append(number)
-        return number
+    def _entry_numbers(self, notes: Notes) -> list[int]:
+        """The numbers of the table entries that a walk asked for."""
+        numbers: list[int] = []
+        known = self._entries
+        for thing, key, _ in notes.asked:
+            if isinstance(thing, Table):
+                numbers += [known.setdefault((id(thing), entry), len(known) + 1) for entry in thing.depends_on(key)]
+                if id(thing) not in self._watched:
+                    self._watched[id(thing)] = thing
+                    thing.watchers.append(self._table_changed)
+        return numbers
+
+    def _keep_asked(self, slot: int, numbers: list[int]) -> None:
+        """Keep what a path depends on; where that is more than any other did, with room for it."""
+        more = len(numbers) - self.asked.shape[1]
+        if more > 0:
+            self.asked = np.pad(self.asked, ((0, 0), (0, more)))
+        self.asked[slot] = 0
+        self.asked[slot, : len(numbers)] = numbers
 
     def _table_changed(self, table: Table[Any, Any], key: Hashable) -> None:
-        self._changed.update(self._sets_of.get((id(table), key), ()))
+        number = self._entries.get((id(table), key))
+        if number is not None:
+            self._changed.add(number)
 
     def catch_up(self) -> None:
         """Forget the paths that asked for entries that have changed since."""
         if not self._changed:
             return
         self.epoch += 1
-        changed = np.zeros(len(self._set_numbers), np.bool_)
+        changed = np.zeros(len(self._entries) + 1, np.bool_)
         changed[list(self._changed)] = True
         self._changed.clear()
-        self.statistics.forgotten += int(lookup.forget(self.table, self.sets, changed))
-        self.statistics.forgotten += int(lookup.forget(self.older, self.older_sets, changed))
+        self.statistics.forgotten += int(lookup.forget(self.table, self.asked, changed))
+        self.statistics.forgotten += int(lookup.forget(self.older, self.older_asked, changed))
 
 
 def class_numbers(junction: Junction) -> npt.NDArray[np.int32]:
@@ -406,4 +418,4 @@ def _nothing(
     """Plans without words and an empty table; a table of one slot is never looked into."""
     width = lookup.LINK_KEY
     plans = np.zeros((classes, lookup.PAIRS + 2 * width), np.int64)
-    return plans, np.zeros((slots, lookup.KEY + width), np.int64), np.zeros(slots, np.int32)
+    return plans, np.zeros((slots, lookup.KEY + width), np.int64), np.zeros((slots, _ASKED), np.int32)
