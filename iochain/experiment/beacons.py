@@ -15,7 +15,7 @@ from attrs import define, field
 
 from iochain.batch import Batch
 from iochain.experiment.links import MS, Links
-from iochain.experiment.live import Live
+from iochain.experiment.live import Live, Made
 from iochain.frame import BROADCAST, Mac
 from iochain.topology.chains import probes
 from iochain.topology.wiring import SwitchWiring, Team
@@ -106,11 +106,13 @@ class Beacons:
     def _send(self, probed: Probed) -> None:
         """Beacons of all uplinks that have a link, VLAN after VLAN; too many at once go on in the next millisecond."""
         at_once = max(1, self._setting(probed.switch.host, AT_ONCE))
-        for number, (vlan, name) in enumerate(self._due(probed)):
-            port = self.links.of(name).port
-            data = beacon(Mac(port.effective_mac or 0), name.rpartition(".")[2])
-            at = self.live.now_ns + number // at_once * MS
-            self.live.send(data, port.number, "output", vlan or None, at)
+        frames = [self._beacon(vlan, name) for vlan, name in self._due(probed)]
+        for batch, first in enumerate(range(0, len(frames), at_once)):
+            self.live.send_all(frames[first : first + at_once], time_ns=self.live.now_ns + batch * MS)
+
+    def _beacon(self, vlan: int, name: str) -> Made:
+        port = self.links.of(name).port
+        return Made(beacon(Mac(port.effective_mac or 0), name.rpartition(".")[2]), port.number, vlan or None)
 
     def _due(self, probed: Probed) -> Iterator[tuple[int, str]]:
         """The VLANs and uplinks whose turn it is."""

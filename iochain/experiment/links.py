@@ -197,13 +197,14 @@ class Links:
             if not sound:
                 sound = linked
                 everywhere = self._everywhere(team, linked)
-        before = {port: set(ways(self.live.wiring, team, port)) for port in self._clients(team)}
         places = self._slots[team.name] = self._places(team, sound)
         used = tuple(name for name in places if name is not None)
-        if tables.in_use.get(team.name) != used:
-            tables.in_use.set(team.name, used)
-        if tables.everywhere.get(team.name) != everywhere:
-            tables.everywhere.set(team.name, everywhere)
+        if (tables.in_use.get(team.name), tables.everywhere.get(team.name)) == (used, everywhere):
+            return
+        before = {port: set(ways(self.live.wiring, team, port)) for port in self._clients(team)}
+        for table, uplinks in ((tables.in_use, used), (tables.everywhere, everywhere)):
+            if table.get(team.name) != uplinks:
+                table.set(team.name, uplinks)
         moved = [port for port in before if set(ways(self.live.wiring, team, port)) - before[port]]
         if moved:
             self.moved(moved)

@@ -1,11 +1,11 @@
 """A running network as control events see it: its tables, its agenda, and the frames that it makes itself."""
 
-from collections.abc import Callable
-from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from attrs import define, field
 
-from iochain.batch import Batch, batch_of
+from iochain.batch import Batch, batch_of, order_of
 from iochain.chain import Chain, Port
 from iochain.engine.running import RunningNetwork
 from iochain.experiment.agenda import Agenda, Timer
@@ -36,6 +36,14 @@ class Checked(Protocol):
 
     def check(self, wiring: Wiring) -> None:
         """LookupError or ValueError, with the names that there are, if not."""
+
+
+class Made(NamedTuple):
+    """A frame that the network makes itself: its bytes, the number of its port, a TCI to carry beside the bytes."""
+
+    data: bytes
+    port: int
+    tag: int | None = None
 
 
 Action: TypeAlias = Applied | Callable[["Live"], object]
@@ -97,16 +105,24 @@ class Live:
         ``output``: it enters the output chain of the port, as if its switch had chosen it; ``input``: the input chain.
         ``tag`` is a TCI to carry beside the bytes. It happens now, or at ``time_ns``; ValueError if that is past.
         """
+        return self.send_all([Made(data, port, tag)], side, time_ns)
+
+    def send_all(self, frames: Sequence[Made], side: Side = "output", time_ns: int | None = None) -> int:
+        """Several frames that the network makes itself at one moment, as :meth:`send`; gives the last's order number.
+
+        Many at once cost much less than one by one.
+        """
         time_ns = self.now_ns if time_ns is None else time_ns
         if time_ns < self.now_ns:
             raise ValueError(f"a frame cannot be sent at {time_ns} ns: it is {self.now_ns} ns already")
-        self._serial += 1
-        batch = batch_of([(data, time_ns)], GENERATED, self._serial)
-        batch.rows["port"] = port
-        if tag is not None:
-            batch.rows["tag"] = NO_TAG if tag < 0 else tag
+        batch = batch_of([(one.data, time_ns) for one in frames], GENERATED, self._serial + 1)
+        self._serial += len(frames)
+        batch.rows["port"] = [one.port for one in frames]
+        for row, one in zip(batch.rows, frames, strict=True):
+            if one.tag is not None:
+                row["tag"] = NO_TAG if one.tag < 0 else one.tag
         self.network.generate(batch, side == "input")
-        return int(batch.rows["order"][0])
+        return order_of(GENERATED, self._serial)
 
     def enter(self, data: bytes, port: int) -> int:
         """A frame that whoever is behind a port sends now; gives its order number."""

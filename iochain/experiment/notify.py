@@ -5,14 +5,14 @@ uplink that the port uses, in its VLAN, never to other ports of the switch (vSph
 KB 343401; K. Elatov's capture of a burst for bytes and times). The addresses in the frame are zero by our choice.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from attrs import define, field
 
 from iochain.chain import Port
 from iochain.experiment.links import MS, ways
-from iochain.experiment.live import Live
+from iochain.experiment.live import Live, Made
 from iochain.frame import ALL_VLANS, BROADCAST, Mac
 from iochain.topology.wiring import Team
 
@@ -37,6 +37,10 @@ class Notify:
     live: Live
     _bursts: dict[int, int] = field(factory=dict)  # number of the last burst, by port number
     _last: int = 0
+    _numbers: dict[str, int] = field(factory=dict)  # of uplinks, by name
+
+    def __attrs_post_init__(self) -> None:
+        self._numbers = {port.name: port.number for port in self.live.wiring.ports if port.uplink}
 
     def moved(self, ports: Sequence[Port]) -> None:
         """Ports send by other uplinks now."""
@@ -83,18 +87,19 @@ class Notify:
             self.live.agenda.at(at, lambda batch=batch: self._send(batch, burst))  # type: ignore[misc]
 
     def _send(self, numbers: Sequence[int], burst: int) -> None:
-        for number in numbers:
-            if self._bursts.get(number) == burst:
-                self._announce(self.live.wiring.ports[number])
+        ports = [self.live.wiring.ports[number] for number in numbers if self._bursts.get(number) == burst]
+        frames = [frame for port in ports for frame in self._announcements(port)]
+        if frames:
+            self.live.send_all(frames)
 
-    def _announce(self, port: Port) -> None:
+    def _announcements(self, port: Port) -> Iterator[Made]:
         """By the uplink that the port uses now; of several that are one logical link, by the first."""
         wiring = self.live.wiring
         team = self._team(port)
         everywhere = wiring.tables[team.host].everywhere.get(team.name)
         vlan = None if port.vlan in (None, 0, ALL_VLANS) else port.vlan
         for uplink in everywhere or ways(wiring, team, port)[:1]:
-            self.live.send(rarp(Mac(port.effective_mac or 0)), wiring.port(uplink).number, "output", vlan)
+            yield Made(rarp(Mac(port.effective_mac or 0)), self._numbers[uplink], vlan)
 
     def ended(self, port: Port) -> None:
         """A port has left its switch: nothing more is said of it."""

@@ -1,5 +1,6 @@
 """Hosts without an engine: what they send and plug is written down, and time goes on as the test says."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from attrs import define, field
@@ -9,6 +10,7 @@ from iochain.batch import Batch, batch_of, joined
 from iochain.chain import Chain, Port
 from iochain.experiment.agenda import Agenda
 from iochain.experiment.hosts import Hosts
+from iochain.experiment.live import Made
 from iochain.kernels.rows import NO_TAG
 from iochain.topology.wiring import Wiring
 
@@ -50,12 +52,10 @@ class Alone:
     def ms(self) -> float:
         return self.now_ns / MS
 
-    def send(
-        self, data: bytes, port: int, side: str = "output", tag: int | None = None, time_ns: int | None = None
-    ) -> int:
+    def send_all(self, frames: Sequence[Made], side: str = "output", time_ns: int | None = None) -> int:
         assert side == "output"
         at = self.now_ns if time_ns is None else time_ns
-        self.sent.append(Sent(at / MS, self.wiring.ports[port].name, data, tag))
+        self.sent += [Sent(at / MS, self.wiring.ports[one.port].name, one.data, one.tag) for one in frames]
         return len(self.sent)
 
     def replug(self, port: Port, input_chain: Chain, output_chain: Chain) -> None:
