@@ -35,7 +35,7 @@ def traffic(draw: st.DrawFn) -> list[Sent]:
             frame = target + WEB + draw(large_packets()).frame[12:]
             found.append(Sent(frame, "web", gap))
         elif kind == "datagram":
-            done = tcp_frame(payload=bytes(draw(st.integers(1, 1500))), macs=target + WEB, protocol=UDP)
+            done = tcp_frame(payload=bytes(draw(st.integers(1, 1472))), macs=target + WEB, protocol=UDP)
             found.append(Sent(with_seed(done) if draw(st.booleans()) else done, "web", gap))
         else:
             flow, size = draw(st.integers(0, 1)), draw(st.sampled_from([1, 100, 1448]))
