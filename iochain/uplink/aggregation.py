@@ -207,8 +207,6 @@ class Aggregators:
         most = self.in_sessions + len(batch)
         out, made = np.empty(most, ROW), np.empty((most // 2, s.SESSION_COLUMNS), np.int64)
         pieces = np.empty((most, s.PIECE_COLUMNS), np.int64)
-        if first:
-            out[:first] = batch.rows[:first]
         if self.in_sessions:
             pieces[: len(self.pieces)] = self.pieces
         self.handed[s.NEXT_PIECE] = len(self.pieces)
@@ -247,5 +245,5 @@ class Aggregators:
         count = int(s.keep_pieces(self.lanes, self.sessions, pieces, self.listed, kept))
         self.pieces = kept[:count].copy()
         rows = np.zeros(count, ROW)
-        rows["address"] = self.pieces[:, s.PIECE_FRAME]
+        rows["address"] = self.pieces[:, s.PIECE_AT] - 1  # in the frame's headers, whatever payload was captured
         self.memory = Batch(rows, pins_of(rows, pins))

@@ -48,10 +48,9 @@ COUNT, FLOW, NEXT, LENGTH, PAYLOAD_AT, LARGEST, MACS, HEAD, ACK, WINDOW = range(
 STAMP_AT, STAMP, ECHO, PUSHED, SUM, CAPTURED, IS_WHOLE, FIRST, LAST, PLACE = range(10, 20)
 SESSION_COLUMNS: Final = 20
 
-# Columns of a piece: where payload lies, how much of it was captured, the next piece of its session,
-# and where its frame begins.
-PIECE_AT, PIECE_BYTES, PIECE_NEXT, PIECE_FRAME = range(4)
-PIECE_COLUMNS: Final = 4
+# Columns of a piece: where payload lies, how much of it was captured, and the next piece of its session.
+PIECE_AT, PIECE_BYTES, PIECE_NEXT = range(3)
+PIECE_COLUMNS: Final = 3
 
 # Where rows go, where the next row and the next session that was made go, the number of the next piece, what is known
 # of the checksum of the frame in hand, how many frames vanished in others, and how many bytes all that was made has.
@@ -375,7 +374,6 @@ def _add_piece(row: Any, at: int, session: int, pieces: int, work: int) -> None:
     store_le64(piece + 8 * PIECE_AT, _frame(row) + payload_at)
     store_le64(piece + 8 * PIECE_BYTES, captured)
     store_le64(piece + 8 * PIECE_NEXT, -1)
-    store_le64(piece + 8 * PIECE_FRAME, row.address)
     last = load_le64(session + 8 * LAST)
     if last < 0:
         store_le64(session + 8 * FIRST, number)
@@ -600,7 +598,7 @@ def put_together(
     made: Any,
     handed: Any,
 ) -> tuple[int, int, int, int, int]:
-    """Take rows from ``first`` on into sessions, or give them out; those before ``first`` are in ``out``.
+    """Take rows from ``first`` on into sessions, or give them out, as those before ``first`` go out all.
 
     Gives how many of ``out`` and ``made`` are filled, how many frames vanished in others, how many bytes all that was
     made has, and whether all rows are in order and before ``until_ns``. ``listed`` names, behind their number, the
@@ -611,6 +609,7 @@ def put_together(
     work = _start(handed)
     row_start, piece_start, made_start = _start(rows), _start(pieces), _start(made)
     lane_start, session_start, head_start = _start(state), _start(sessions), _start(heads)
+    copy(_start(out), row_start, first * _ROW_BYTES)
     store_le64(work + 8 * OUT, _start(out))
     store_le64(work + 8 * NEXT_OUT, _start(out) + first * _ROW_BYTES)
     store_le64(work + 8 * NEXT_MADE, made_start)
