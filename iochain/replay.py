@@ -333,7 +333,7 @@ def _super_frames(network: Network) -> dict[str, int]:
         for depot in depth:
             if isinstance(depot.bank, Wires):
                 for port, count in zip(depot.ports, depot.bank.super_frames.tolist(), strict=True):
-                    if count:
+                    if count and port.uplink:
                         found[port.name] = found.get(port.name, 0) + count
     return found
 

@@ -1,9 +1,9 @@
 """Settings of the command line: texts like ``portgroup.Prod.vlan=20``, put into the lab before it is checked.
 
-``host.esx1.…``, ``nic.vmnic0.…``, ``vmk.vmk0.…``, ``vswitch.vSwitch0.…``, ``portgroup.Prod.…`` and ``vm.web.…`` stand
-for all things of that kind with that name, on whichever host; ``options.…`` and whole paths as in the file
-(``hosts.esx1.vswitches.vSwitch0.mtu=9000``) are meant as they are. Names may have dots. A list is ``a,b`` or
-``[a, b]``; ``null`` takes a value back.
+``host.esx1.…``, ``nic.vmnic0.…``, ``vmk.vmk0.…``, ``vswitch.vSwitch0.…``, ``portgroup.Prod.…``, ``vm.web.…`` and
+``switch.sw1.…`` (a physical one) stand for all things of that kind with that name, on whichever host; ``options.…`` and
+whole paths as in the file (``hosts.esx1.vswitches.vSwitch0.mtu=9000``) are meant as they are. Names may have dots. A
+list is ``a,b`` or ``[a, b]``; ``null`` takes a value back.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from attrs import frozen
 
 from iochain.topology.mistakes import KeyPath, Mistake, Place, guess, key_text
 from iochain.topology.shape import fields, inner
-from iochain.topology.spec import Host, LabSpec, Nic, Portgroup, Vm, Vmkernel, Vnic, Vswitch
+from iochain.topology.spec import Host, LabSpec, Nic, Portgroup, SwitchSpec, Vm, Vmkernel, Vnic, Vswitch
 from iochain.topology.yamltext import Written, read_value
 
 KINDS: Final[dict[str, type]] = {
@@ -25,6 +25,7 @@ KINDS: Final[dict[str, type]] = {
     "vswitch": Vswitch,
     "portgroup": Portgroup,
     "vm": Vm,
+    "switch": SwitchSpec,
 }
 CALLED: Final = {
     "host": "host",
@@ -33,6 +34,7 @@ CALLED: Final = {
     "vswitch": "virtual switch",
     "portgroup": "port group",
     "vm": "VM",
+    "switch": "physical switch",
 }
 
 
@@ -86,6 +88,9 @@ def _all(data: dict[str, Any], kind: str) -> Iterator[KeyPath]:
     """The paths of all things of a kind."""
     if kind == "vm":
         yield from (("vms", name) for name in _dict(data.get("vms")))
+    if kind == "switch":
+        yield from (("fabric", "switches", name) for name in _dict(_dict(data.get("fabric")).get("switches")))
+        return
     for host_name, host in _dict(data.get("hosts")).items():
         path = ("hosts", host_name)
         switches = _dict(_dict(host).get("vswitches"))

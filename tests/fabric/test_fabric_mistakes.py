@@ -230,6 +230,8 @@ def test_an_entry_rule_can_name_a_port_of_a_switch() -> None:
 
 def test_a_setting_of_the_command_line() -> None:
     settings: dict[str, Any] = {
+        "switch.sw1.mtu=4000": lambda lab: lab.fabric.switches["sw1"].mtu == 4000,
+        "switch.sw1.defaults.bpdu_guard=yes": lambda lab: lab.fabric.switches["sw1"].defaults.bpdu_guard,
         "fabric.switches.sw1.mtu=9000": lambda lab: lab.fabric.switches["sw1"].mtu == 9000,
         "fabric.switches.sw1.ports.1.vlan=7": lambda lab: lab.fabric.switches["sw1"].ports["1"].vlan == 7,
         "fabric.cables[0].latency=1 us": lambda lab: lab.fabric.cables[0].latency == 1000,

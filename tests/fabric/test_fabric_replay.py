@@ -82,11 +82,8 @@ def test_counters_of_switch_ports(tmp_path: Path, engine: str) -> None:
 
 
 def test_what_the_command_line_shows(tmp_path: Path, capsys: Capture) -> None:
-    text = LAB + "  - {vlan: 20, at: sw1.2}\n"
-    (tmp_path / "lab.yaml").write_text(text, encoding="utf-8")
-    moving = [data(EVERYONE, VM1, tci=10), data(EVERYONE, Mac(77), tci=20)]
-    sent = [*FRAMES_SENT, *moving, data(EVERYONE, VM2), data(EVERYONE, VM1)]
-    path = str(capture(tmp_path / "in.pcap", sent))
+    (tmp_path / "lab.yaml").write_text(LAB, encoding="utf-8")
+    path = str(capture(tmp_path / "in.pcap", FRAMES_SENT))
     arguments = ["replay", path, "--lab", str(tmp_path / "lab.yaml")]
     told = told_by(capsys, *arguments)
     assert "Ports of physical switches (in: to the switch, out: from the switch)" in told
