@@ -54,11 +54,13 @@ def effective_document(opened: OpenedLab, portgroup: str, host: str | None) -> D
 
 
 def _policy(policy: Policy) -> Document:
-    return {field.name: _value(getattr(policy, field.name)) for field in attrs.fields(Policy)}
+    return {field.name: _value(field.name, getattr(policy, field.name)) for field in attrs.fields(Policy)}
 
 
-def _value(value: From) -> Document | None:
-    """A value of a policy with its origin; shaping in the lab file's units."""
+def _value(name: str, value: From) -> Document | None:
+    """A value of a policy with its origin; speeds and shaping in the lab file's units."""
+    if name in ("minimum_speed", "exact_speed"):
+        return setting(attrs.evolve(value, value="any" if value.value is None else format_rate(value.value)))
     shaping = value.value
     if not attrs.has(type(shaping)):
         return setting(value)
