@@ -176,14 +176,15 @@ def _port_counters(port: Port, counters: list[Any]) -> Document:
 
 def _drop(drop: DropCount, result: "Replay") -> Document:
     source, _ = source_and_serial(drop.first_order)
+    is_captured = source < len(result.captures)  # else a host made the frame
     return {
         **dropped(drop.dropped, result.change(drop)),
         "port": result.wiring.ports[drop.dropped.port].name if drop.dropped.port >= 0 else None,
         "incoming": drop.dropped.incoming,
         "frames": drop.frames,
         "bytes": drop.bytes,
-        "first_capture": result.captures[source],
-        "first_frame": drop.first_frame,
+        "first_capture": result.captures[source] if is_captured else None,
+        "first_frame": drop.first_frame if is_captured else None,
         "first_time_ns": drop.first_time_ns,
     }
 

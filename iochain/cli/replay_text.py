@@ -154,7 +154,8 @@ def _rest(more: int) -> Iterator[str]:
 def _drop_table(drops: Sequence[Document], several: bool, most: int) -> Iterator[str]:
     rows = []
     for drop in drops[:most]:
-        first = f"{drop['first_frame']:,}" + (f" of {drop['first_capture']}" if several else "")
+        first = "made" if drop["first_frame"] is None else f"{drop['first_frame']:,}"
+        first += f" of {drop['first_capture']}" if several and drop["first_capture"] else ""
         rows.append((f"{drop['frames']:,}", f"{drop['bytes']:,}", first, drop["where"], drop["stage"], _why(drop)))
     yield from table(">>><<<", ("frames", "bytes", "first", "where", "stage", "why"), rows)
     yield from _rest(len(drops) - most)

@@ -104,7 +104,7 @@ def timeline_of(given: Given) -> Timeline:
 def load(path: str) -> Timeline:
     """The timeline of a YAML file. LabError with all its mistakes."""
     text = read_file(path)
-    if not text.strip():
+    if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
         return Timeline(path, ())
     written = read_text(text, path)
     mistakes: list[Mistake] = list(written.mistakes)
@@ -165,8 +165,9 @@ def _action(name: str, value: Any, key: str) -> Action:
             raise _WrongError(f"{key}.{argument}", f'"{argument}" is no key of {name} ({", ".join(known)})')
         if not isinstance(said, str):
             raise _WrongError(key, f"{shown(said)} stands where one name is needed, like {name}: {_EXAMPLES[first]}")
-    if first not in given:
-        raise _WrongError(key, f'the key "{first}" is missing')
+    for argument in known.values():
+        if argument.default is attrs.NOTHING and argument.name not in given:
+            raise _WrongError(key, f'the key "{argument.name}" is missing')
     try:
         action: Action = make(**given)
     except (TypeError, ValueError) as wrong:

@@ -30,7 +30,7 @@ NAMES = [f"{host}{vm}" for host in HOSTS for vm in range(VMS)]
 CABLES = ["a.vmnic0", "b.vmnic0", "b.vmnic1", "c.vmnic1", "sw1.5"]
 
 
-def lab(is_redundant: bool = False) -> Lab:
+def lab(is_redundant: bool = False, ageing: str = "300 s") -> Lab:
     """Three hosts with two uplinks, to two switches with a cable between them, or three switches in a circle."""
     made = Lab()
     for number, name in enumerate(HOSTS):
@@ -41,7 +41,7 @@ def lab(is_redundant: bool = False) -> Lab:
         for vm in range(VMS):
             group.vm(f"{name}{vm}", mac=address(number, vm).hex(":"))
     for switch_name in ("sw1", "sw2", "sw3") if is_redundant else ("sw1", "sw2"):
-        physical = made.physical_switch(switch_name, ageing="1 s")
+        physical = made.physical_switch(switch_name, ageing=ageing)
         for port in range(1, 7):
             more: dict[str, Any] = {"speed": "1 Gbit/s"} if port > 4 else {"bpdu_guard": port == 2}
             physical.port(str(port), mode="trunk", queue=4, **more)

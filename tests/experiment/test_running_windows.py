@@ -25,7 +25,7 @@ property_run = settings(
 @property_run
 @given(story=stories(), is_redundant=st.booleans())
 def test_windows_do_not_show(engine: Engine, story: Story, is_redundant: bool) -> None:
-    made = lab(is_redundant)
+    made = lab(is_redundant, ageing="1 s")
     fates, counters, experiment = run(made, story, engine)
     slow_fates, slow_counters = run_row_by_row(made, story, Engine.PLAIN)
     assert fates == slow_fates
@@ -37,7 +37,7 @@ def test_windows_do_not_show(engine: Engine, story: Story, is_redundant: bool) -
 @property_run
 @given(story=stories(), ends=st.lists(st.integers(0, 40), max_size=6), size=st.sampled_from([1, 3, 1000]))
 def test_ends_of_windows_do_not_show(story: Story, ends: list[int], size: int) -> None:
-    made = lab()
+    made = lab(ageing="1 s")
     times = [time_ns for time_ns, _, _ in story.frames]
     instants = sorted({Instant(times[index % len(times)] + index, index % 3) for index in ends})
     assert run(made, story, Engine.PATHS, instants, size)[:2] == run(made, story, Engine.PATHS)[:2]
