@@ -229,7 +229,8 @@ class Walker:
         if not ports and chosen.group is None:
             nowhere = _dropped(segment, end, Drop(Reason.NO_PORT))
             return Path(tag, drops=tuple(drops) or (nowhere,), stage=end.stage)
-        except_ = -1 if chosen.except_ is None else self.numbers.get(chosen.except_, -1)
+        is_flood = chosen.group is not None and chosen.except_ is not None
+        except_ = self.numbers.get(str(chosen.except_), -1) if is_flood else -1  # else paths would differ for nothing
         spread = Spread(tuple(sorted(set(ports))), segment.switch if chosen.group else "", chosen.group, except_)
         return Path(tag, spread, tuple(drops), end.stage)
 
