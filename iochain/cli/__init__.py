@@ -74,6 +74,7 @@ COMMANDS: Final = {
     "replay": ("replay:replay", "Run captures through a lab: what went where, and why not."),
     "explain": ("explain:explain", "Follow one frame, stage by stage."),
     "lab": ("lab:lab", "Check, show, draw and infer labs."),
+    "check": ("check:check", "Check a policy: which statements hold, and a frame that breaks those which do not."),
 }
 program = grouped("iochain", "Replay, explain and test the virtual switches of ESXi offline.", COMMANDS)
 program = click.version_option(__version__, prog_name="iochain", message="%(prog)s %(version)s")(program)
