@@ -18,6 +18,7 @@ from iochain.capture.writer import PcapngWriter
 from iochain.kernels import parse, raw, tags
 from iochain.kernels.checked import CHECKED, OutOfBounds, Records, known, only
 from iochain.kernels.rows import ROW
+from iochain.kernels.words import COUNT
 
 ADDRESSES = bytes.fromhex("005056000001 005056000002")
 _CHECK = re.compile(r"at \+ (\d+|header) <= end|at \+ \d+ > end|end >= \d+")
@@ -76,11 +77,13 @@ def mutant(module: ModuleType, old: str, new: str, at: int = 0) -> dict[str, Any
 
 
 def parse_all(names: dict[str, Any]) -> None:
-    """Parse all cut frames, each with only its own bytes in reach."""
+    """Parse all cut frames, as far as addresses too, each with only its own bytes in reach."""
+    words = known(np.zeros(COUNT, np.int64))
     for data in cut_frames():
         memory, batch = alone(data)
-        with only([memory]):
+        with only([memory, words]):
             names["parse"](batch.rows)
+            names["parse_row"](Records(batch.rows)[0], words.ctypes.data, parse.ADDRESSES)
 
 
 def checks_of_parser() -> list[tuple[int, str]]:
