@@ -298,11 +298,11 @@ class _SwitchWiring:
         spec = self.wiring.spec.fabric
         tree = said.said(spec.spanning_tree, "the fabric", ("fabric", "spanning_tree"))
         size = said.said(spec.switches[self.name].mtu, self.name, ("fabric", "switches", self.name, "mtu"))
-        link = policy.link
-        if link.value is None:
-            cabled = port.name in self.others
-            link = From(LinkState.UP if cabled else LinkState.DOWN, f"{'the' if cabled else 'no'} cable", "link")
-        states = {PortState.BLOCKED: tree, PortState.ERR_DISABLED: policy.bpdu_guard, PortState.NO_LINK: link}
+        states = {PortState.BLOCKED: tree, PortState.ERR_DISABLED: policy.bpdu_guard}
+        if policy.link.value is LinkState.DOWN:
+            states[PortState.NO_LINK] = policy.link
+        elif policy.link.value is None and port.name not in self.others:
+            states[PortState.NO_LINK] = From(LinkState.DOWN, "no cable", "link")
         opened = Element("port", OpenPort(self.states, states))
         entering = [opened]
         if policy.bpdu_guard.value:

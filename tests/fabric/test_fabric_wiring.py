@@ -333,3 +333,20 @@ def test_a_frame_comes_once_to_each_port_of_its_vlan_that_can_be_reached(lab: La
         assert set(copies.values()) <= {1}
         assert set(copies) == (carried - {at.name} if at.name in carried else set())
         event(f"{len(copies)} copies")
+
+
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [
+        ("sw1.2", "link down from port sw1.2"),
+        ("sw1.8", "link down from no cable"),
+        ("sw1.4", "spanning_tree yes from the fabric"),
+        ("sw1.5", "None"),
+    ],
+)
+def test_why_a_port_is_not_open(port: str, said: str) -> None:
+    lab = two_hosts()
+    lab.physical_switch("sw1").port(2, link="down")
+    lab.cable("sw1.3", "sw1.4").cable("sw1.5", "sw2.1").physical_switch("sw2").port(1, link="down")
+    (drop,) = lab.port(port).send(data(EVERYONE, OUTSIDE, tci=10)).drops
+    assert str(drop.setting) == said
