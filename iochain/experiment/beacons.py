@@ -48,7 +48,7 @@ class Probed:
 
 @define(eq=False)
 class Beacons:
-    """All probing of a network. Nothing happens where no team probes."""
+    """All probing of a network: by teams that ask for it and whose uplinks all have a cable in the lab."""
 
     live: Live
     links: Links
@@ -59,7 +59,7 @@ class Beacons:
         wiring = self.live.wiring
         for host in wiring.tables:
             for switch in (wiring.switch(node) for node in wiring.switches() if _is_of(wiring.graph.nodes[node], host)):
-                teams = [team for team in switch.teams.values() if probes(team.policy)]
+                teams = [team for team in switch.teams.values() if probes(team.policy) and self._is_cabled(team)]
                 if teams:
                     self.probed.setdefault(host, []).append(Probed(switch, teams, self.live.now_ns))
         if not self.probed:
@@ -70,8 +70,12 @@ class Beacons:
 
     def sound(self, team: Team, linked: AbstractSet[str]) -> set[str]:
         """The uplinks of a team that some other one hears and is heard by; one that has no other is sound."""
-        probed = next(one for one in self.probed[team.host] if team in one.teams)
-        if len(linked) < 2 or team.policy.vlan.value not in _vlans(probed, self._most_vlans(team.host)):
+        probed = next((one for one in self.probed.get(team.host, ()) if team in one.teams), None)
+        if (
+            probed is None
+            or len(linked) < 2
+            or team.policy.vlan.value not in _vlans(probed, self._most_vlans(team.host))
+        ):
             return set(linked)
         return {name for name in linked if any(self._meet(probed, team, name, other) for other in linked - {name})}
 
@@ -87,6 +91,12 @@ class Beacons:
                 if probed.switch.switch == receiver.switch:
                     vlan = max(tag, 0) & _VLAN_BITS
                     probed.heard_ns[vlan, receiver.name, sender] = times[index]
+
+    def _is_cabled(self, team: Team) -> bool:
+        """Whether beacons can come through at all: uplinks without a cable lead out of the lab."""
+        names = (*team.policy.active.value, *team.policy.standby.value)
+        fabric = self.live.wiring.fabric
+        return all(fabric.cable_at(self.links.of(name).port.number) is not None for name in names)
 
     # -- an interval
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, Self
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from iochain.chain import Port
 from iochain.experiment.agenda import Timer
@@ -54,15 +54,35 @@ class Uplink:
         return not self.causes
 
 
+@frozen
+class Failover:
+    """What a host decided at a moment: the uplinks that a team uses from then on, and those it used before.
+
+    ``everywhere``: it does not know which of them are good, and sends by all of these.
+    """
+
+    time_ns: int
+    team: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    everywhere: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        used, was = (", ".join(names) or "none" for names in (self.after, self.before))
+        ambiguous = f"; beacons are ambiguous, all is sent by {', '.join(self.everywhere)}" if self.everywhere else ""
+        return f"{self.team}: {used} (before: {was}){ambiguous}"
+
+
 @define(eq=False)
 class Links:
-    """The uplinks of all hosts by port number, and the teams that use them."""
+    """The uplinks of all hosts by port number, the teams that use them, and all that was decided about these."""
 
     live: Live
     moved: Moved
     uplinks: dict[int, Uplink]
     sound: Callable[[Team, AbstractSet[str]], set[str]] = field(default=lambda team, linked: set(linked))
     """Those uplinks of a team, of these that have a link, that its failure detection takes for sound."""
+    decided: list[Failover] = field(factory=list)
     _numbers: dict[str, int] = field(factory=dict)
     _slots: dict[str, tuple[str | None, ...]] = field(factory=dict)  # by team
 
@@ -199,8 +219,10 @@ class Links:
                 everywhere = self._everywhere(team, linked)
         places = self._slots[team.name] = self._places(team, sound)
         used = tuple(name for name in places if name is not None)
-        if (tables.in_use.get(team.name), tables.everywhere.get(team.name)) == (used, everywhere):
+        used_before = tables.in_use.get(team.name)
+        if (used_before, tables.everywhere.get(team.name)) == (used, everywhere):
             return
+        self.decided.append(Failover(self.live.now_ns, team.name, used_before, used, everywhere))
         before = {port: set(ways(self.live.wiring, team, port)) for port in self._clients(team)}
         for table, uplinks in ((tables.in_use, used), (tables.everywhere, everywhere)):
             if table.get(team.name) != uplinks:

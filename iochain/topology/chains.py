@@ -273,7 +273,7 @@ def uplink_chains(
     queue = settings.advanced(host, TX_QUEUE)
     wire = Wire(nic.speed, queue.value, smallest, mtu.value)
     checked = _mtu(mtu, settings)
-    linked = Element("link", Link(tables.up), because=link)
+    linked = Element("link", Link(tables.up), because=link if nic.link is LinkState.DOWN else None)
     received = [
         *offloads.uplink_input(settings, host, name, nic, mtu.value),
         linked,

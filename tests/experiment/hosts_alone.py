@@ -99,13 +99,16 @@ class Alone:
 
 
 def one_host(version: str = "8.0", uplinks: int = 2, settings: Any = None, nics: Any = None, **teaming: Any) -> Lab:
-    """A host with VMs a and b on VLAN 10."""
+    """A host with VMs a and b on VLAN 10, its uplinks on one physical switch."""
     lab = Lab(version)
     host = lab.host("esx1", settings=settings or {}, nics=nics or {})
     names = [f"vmnic{number}" for number in range(uplinks)]
     prod = host.vswitch("vSwitch0", uplinks=names).portgroup("Prod", vlan=10, teaming=teaming)
     prod.vm("a", mac="00:50:56:00:00:01")
     prod.vm("b", mac="00:50:56:00:00:02")
+    lab.physical_switch("sw1", count=uplinks)
+    for number, name in enumerate(names, 1):
+        lab.cable(name, f"sw1.{number}")
     return lab
 
 

@@ -62,6 +62,17 @@ def test_nothing_happens_without_beacon_probing() -> None:
     assert (net.agenda.next_ns, net.consumers) == (None, [])
 
 
+def test_without_cables_link_status_decides() -> None:
+    """What leaves the lab at its uplinks never comes back; that is no failure."""
+    lab = one_host(uplinks=2, failure_detection="beacon")
+    lab.data["fabric"] = {}
+    net = alone(lab)
+    assert net.agenda.next_ns is None
+    net.lose("vmnic0")
+    net.until(10_000)
+    assert (net.used(), net.everywhere()) == (("vmnic1",), ())
+
+
 def test_all_is_well() -> None:
     net = probing()
     run(net, 20, everything)

@@ -24,6 +24,8 @@ def test_frames_stop_at_once_and_the_host_looks_at_the_next_multiple() -> None:
     assert net.used() == ("vmnic0", "vmnic1")
     net.until(1000)
     assert net.history == [(1000, "uplinks of Prod", ("vmnic1",))]
+    (decided,) = net.hosts.links.decided
+    assert (decided.time_ns, str(decided)) == (SECOND, "uplinks of Prod: vmnic1 (before: vmnic0, vmnic1)")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,7 @@ def test_what_is_no_uplink_has_no_link() -> None:
 def order(*uplinks: str, **teaming: Any) -> Alone:
     lab = one_host(load_balancing="explicit", active=list(uplinks), **teaming)
     lab.host("esx1").vswitch("vSwitch0", uplinks=sorted(uplinks))
+    lab.data["fabric"] = {}
     return alone(lab)
 
 

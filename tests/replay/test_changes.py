@@ -55,6 +55,7 @@ def lab(**keys: object) -> Lab:
             "hosts.esx1.vswitches.vSwitch0.mtu=9000",
         ),
         ("web", Ether(src=WEB, dst=OUTSIDE), {"connected": False}, Reason.DISCONNECTED, "vms.web.connected=yes"),
+        ("web", Ether(src=WEB, dst=OUTSIDE), {"powered_on": False}, Reason.DISCONNECTED, "vms.web.powered_on=yes"),
     ],
 )
 def test_the_change_lets_the_frame_pass(
