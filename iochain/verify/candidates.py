@@ -7,6 +7,7 @@ there, and nobody has to tell of them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import Any, Final
 
 import attrs
@@ -50,6 +51,7 @@ class Borders:
     others: list[int] = field(factory=list)  # groups, and of nobody
     vlans: list[int] = field(factory=list)
     contents: list[Content] = field(factory=list)
+    asked: list[Content] = field(factory=list)  # those that conditions name
     outside: int = OUTSIDE
 
     @classmethod
@@ -71,14 +73,15 @@ class Borders:
         vlans = _first([0, *asked, *own, ALL_VLANS, 1, MAX_VLAN, *small], MOST_VLANS)
         types = _first([number for number in held if 0x600 <= number <= 0xFFFF], MOST_NUMBERS)
         ends = _first([number for number in held if 0 < number <= 0xFFFF], MOST_NUMBERS)
-        contents = [content for one in conditions for content in contents_of(one)]
-        contents += usual(1 + max((_size(team) for team in wiring.teams()), default=1), tuple(types), tuple(ends))
+        asked = list(dict.fromkeys(content for one in conditions for content in contents_of(one)))
+        contents = usual(1 + max((_size(team) for team in wiring.teams()), default=1), tuple(types), tuple(ends))
         return cls(
             wiring,
             _first(macs, MOST_MACS),
             _first([*named, *GROUPS, outside, *groups[:MOST_NUMBERS], *sends_as, *mac_like], MOST_MACS),
             [*vlans, _free(2, set(vlans))],
-            list(dict.fromkeys(contents)),
+            list(dict.fromkeys([*asked, *contents])),
+            asked[:MOST_NUMBERS],
             outside,
         )
 
@@ -123,8 +126,11 @@ class Borders:
             yield frame_of(d, s, t, PLAIN)
         for content in self.contents:
             for d in few:
-                for t in usual_tags:
+                for t in (*usual_tags, 0):
                     yield frame_of(d, sources[0], t, content)
+        for content in self.asked:
+            for d, s, t in product(few, sources[:3], tags):
+                yield frame_of(d, s, t, content)
 
 
 @frozen
