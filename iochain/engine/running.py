@@ -16,7 +16,7 @@ import numpy.typing as npt
 from attrs import define, field, frozen
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting
-from iochain.chain import Bank, Chain, Port
+from iochain.chain import Alone, Bank, Chain, Port
 from iochain.engine.ages import Ages
 from iochain.engine.cables import Cables
 from iochain.engine.counters import IN, OUT, Counters
@@ -24,6 +24,7 @@ from iochain.engine.journal import FLOOD, Journal, Journalled
 from iochain.engine.levels import Levels, wired_levels
 from iochain.engine.network import Fates, Network, in_order, instant_of, split
 from iochain.engine.path import Dropped, Whys
+from iochain.engine.remembered import Remembered
 from iochain.engine.segments import Depot, Half
 from iochain.engine.shortcut import APART, GOES_ON, LOST, UNKNOWN
 from iochain.engine.walk import StageError
@@ -131,6 +132,9 @@ class RunningNetwork(Network):
         walker = self.decider.walker
         self.input.replug(port, input_chain, self.wiring, walker, incoming=True)
         self.output.replug(port, output_chain, self.wiring, walker, incoming=False)
+        inner = self.decider.inner if isinstance(self.decider, Journalled) else self.decider
+        if isinstance(inner, Remembered):
+            inner.statistics.forgotten += inner.keys
         self.decider.let_go()
         self._forget_ways()
         self.levels_changed()
@@ -249,6 +253,9 @@ class RunningNetwork(Network):
                 return sent
         taken = self.decider.decide(batch, self.input.final)
         _, _, end = next(self._pieces(batch, taken, until))
+        first = instant_of(batch, 0, until)
+        if end == first:  # copies of one frame that came by several ports stay together
+            end = instant_of(batch, int(first_from(batch.rows, first.time_ns, first.order + 1)), until)
         if end != until:
             self.journal.cut_at(end, FLOOD)
             return EMPTY
@@ -371,7 +378,7 @@ class Snapshot:
         lost = network._lost
         return cls(
             _copied(network.counters),
-            [(depot, copy.deepcopy(depot.bank)) for depot in depots],
+            [(depot, _copied_bank(depot.bank)) for depot in depots],
             [(line, copy.deepcopy(line.batch)) for line in lines],
             (list(lost.batches), list(lost.whys)),
             [(listener, listener.mark()) for listener in network.decider.listeners.values()],
@@ -387,13 +394,24 @@ class Snapshot:
         counters.ports[:] = self.counters.ports
         counters._by_why = self.counters._by_why.copy()
         for depot, bank in self.banks:
-            depot.bank = copy.deepcopy(bank)
+            depot.bank = _copied_bank(bank)
         for line, batch in self.waiting:
             line.batch = copy.deepcopy(batch)
         network._lost.batches, network._lost.whys = list(self.lost[0]), list(self.lost[1])
         for listener, mark in self.heard:
             listener.back_to(mark)
         network.ages.table, network.ages.count = self.ages[0].copy(), self.ages[1]
+
+
+def _copied_bank(bank: Bank) -> Bank:
+    """A bank with a state of its own; users' stages are the same, as others may know them."""
+    if not isinstance(bank, Alone):
+        return copy.deepcopy(bank)
+    copied = copy.copy(bank)
+    for one in attrs.fields(Alone):
+        if one.name != "stages":
+            setattr(copied, one.name, copy.deepcopy(getattr(bank, one.name)))
+    return copied
 
 
 def _copied(counters: Counters) -> Counters:
