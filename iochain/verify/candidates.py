@@ -68,9 +68,9 @@ class Borders:
         sends_as = [int(mac) for port in every[:MOST_MACS] for mac in wiring.sends_as.get(port.name, ())]
         mac_like = [number for number in held if 1 << 32 <= number < 1 << 48]
         own = [vlan for port in every if (vlan := port.vlan) is not None and 0 < vlan < ALL_VLANS]
-        asked = [value for one in conditions for value in one.values("vlan")]
+        named_vlans = [value for one in conditions for value in one.values("vlan")]
         small = [number for number in held if 0 < number < ALL_VLANS][:MOST_NUMBERS]
-        vlans = _first([0, *asked, *own, ALL_VLANS, 1, MAX_VLAN, *small], MOST_VLANS)
+        vlans = _first([0, *named_vlans, *own, ALL_VLANS, 1, MAX_VLAN, *small], MOST_VLANS)
         types = _first([number for number in held if 0x600 <= number <= 0xFFFF], MOST_NUMBERS)
         ends = _first([number for number in held if 0 < number <= 0xFFFF], MOST_NUMBERS)
         asked = list(dict.fromkeys(content for one in conditions for content in contents_of(one)))

@@ -60,11 +60,8 @@ def _rule(random: Random, lab: Lab) -> Rule:
     if kind == "no_spoofing":
         return NoSpoofing(_some(random, lab) & frozenset(guests) or frozenset(guests[:1]))
     if kind == "only":
-        vlans = (
-            frozenset(random.sample(sorted({_vlan(lab, n) for n in guests}), 1)) | {0}
-            if random.random() < 0.5
-            else frozenset(range(4095))
-        )
+        own = frozenset([0, random.choice([_vlan(lab, n) for n in guests])])
+        vlans = random.choice([own, frozenset(range(4095))])
         return Only(vlans, frozenset([random.choice(uplinks or guests)]))
     at = frozenset([random.choice(guests + uplinks)])
     conditions = [
@@ -75,12 +72,8 @@ def _rule(random: Random, lab: Lab) -> Rule:
         _frames("ethertype", "ipv4"),
     ]
     source = random.choice([everyone, _some(random, lab)])
-    return Never(
-        at,
-        source,
-        random.choice(conditions),
-        random.choice([Condition(), Condition(tagged=True), Condition(tagged=False)]),
-    )
+    sent = random.choice([Condition(), Condition(tagged=True), Condition(tagged=False)])
+    return Never(at, source, random.choice(conditions), sent)
 
 
 def _frames(name: str, value: str) -> Condition:

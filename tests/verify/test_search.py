@@ -7,7 +7,6 @@ import os
 import tempfile
 from pathlib import Path
 
-import pytest
 from brute_force import delivered, is_broken, universe
 from random_policies import random_labs, random_policy
 
@@ -50,8 +49,3 @@ def test_finds_what_brute_force_finds_and_tells_nothing_that_does_not_replay() -
     assert held >= 0.3 * (held + broken)
     assert broken >= 0.3 * (held + broken)
     assert missed <= 0.05 * known
-
-
-@pytest.mark.slow
-def test_drawn_frames_find_what_stands_at_no_border() -> None:
-    pass
