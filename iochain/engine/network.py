@@ -7,7 +7,7 @@ holds past the window's end waits there, so neither the size of windows nor of p
 import os
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -282,8 +282,11 @@ class Network:
     def _output(self, batch: Batch, until: Instant) -> Batch:
         """Through the output chains, from their first batch stages on."""
         done: list[Batch] = []
+        known: dict[Any, bool] = {}
         for depth, depots in enumerate(self.output.depots):
-            busy = [depot for depot in depots if not depot.passes(batch)]
+            busy = [depot for depot in depots if not depot.passes(batch, known)]
+            if busy:
+                known.clear()
             if self.output.junctions[depth + 1].is_empty and all(depot.works_in_place for depot in busy):
                 for depot in busy:
                     batch = self._passed(depot, depot.run_among(batch, until))

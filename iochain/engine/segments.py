@@ -55,10 +55,18 @@ class Depot:
         passed: Passed = bank.run_among(batch, self.lanes, until)
         return passed
 
-    def passes(self, batch: Batch) -> bool:
-        """Whether the bank says that it has nothing to do for any of these rows, and holds none."""
+    def passes(self, batch: Batch, known: dict[Any, bool] | None = None) -> bool:
+        """Whether the bank says that it has nothing to do for any of these rows, and holds none.
+
+        Banks that ask the same of rows share the answer, which is in ``known`` while the rows stay the same.
+        """
         concerns = getattr(self.bank, "concerns", None)
-        return concerns is not None and self.bank.held == 0 and not concerns(batch.rows)
+        if concerns is None or self.bank.held:
+            return False
+        known = {} if known is None else known
+        if concerns not in known:
+            known[concerns] = concerns(batch.rows)
+        return not known[concerns]
 
     def dropped(self, lane: int, drop: Drop) -> Dropped:
         """A drop of this bank at one of its ports."""

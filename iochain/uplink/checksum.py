@@ -38,6 +38,11 @@ class Checksum(IntEnum):
     """Checked already, or the frame never left the host's memory."""
 
 
+def asks(rows: Any) -> bool:
+    """Whether any row asks for something: segmentation, or a checksum. About a nanosecond a row."""
+    return bool(any_asks(rows))
+
+
 class Filled(IntEnum):
     """Columns of :attr:`Fills.counters`."""
 
@@ -114,10 +119,7 @@ class Fills:
         kinds = np.array([bits_of(stage.kinds) for stage in stages], np.int64)
         return cls(kinds, np.zeros((len(stages), len(Filled)), np.int64))
 
-    @staticmethod
-    def concerns(rows: Any) -> bool:
-        """Whether any row may be one for this bank."""
-        return asks(rows)
+    concerns = staticmethod(asks)
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Fill checksums; nothing waits here."""
@@ -193,11 +195,6 @@ def _apart(address: int, source: int) -> int:
     Loads wait for earlier stores to addresses that agree in their lower 12 bits, which costs a third of all time.
     """
     return (source + _PAGE // 2 - address) % _PAGE
-
-
-def asks(rows: Any) -> bool:
-    """Whether any row asks for something: segmentation, or a checksum. About a nanosecond a row."""
-    return bool(any_asks(rows))
 
 
 def marked(rows: Any, state: Checksum) -> npt.NDArray[np.int64]:

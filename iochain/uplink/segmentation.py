@@ -135,10 +135,7 @@ class Segmenters:
         ]
         return cls(np.array(settings, np.int64), np.zeros((len(stages), len(Segmented)), np.int64))
 
-    @staticmethod
-    def concerns(rows: Any) -> bool:
-        """Whether any row may be one for this bank."""
-        return asks(rows)
+    concerns = staticmethod(asks)
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Segment large packets; nothing waits here."""
@@ -165,10 +162,7 @@ class Splitters:
         settings = [(stage.mode.value, stage.size, stage.bound, -1, 0) for stage in stages]
         return cls(np.array(settings, np.int64), np.zeros((len(stages), len(Segmented)), np.int64))
 
-    @staticmethod
-    def concerns(rows: Any) -> bool:
-        """Whether any row may be one for this bank."""
-        return asks(rows)
+    concerns = staticmethod(asks)
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Cut large packets; nothing waits here."""
