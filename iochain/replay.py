@@ -22,6 +22,7 @@ from iochain.engine.offload_counts import OffloadCount, offload_counts
 from iochain.engine.path import Dropped
 from iochain.engine.summary import EngineSummary
 from iochain.engine.walk import Listener
+from iochain.experiment.links import Failover
 from iochain.experiment.running import Experiment
 from iochain.experiment.timeline import Timeline, timeline_of
 from iochain.frame import Mac
@@ -106,6 +107,7 @@ class Replay:
     engine: EngineSummary
     written: int = 0  # frames in the output
     mac_moves: Mapping[tuple[str, Mac], int] = field(factory=dict)  # by physical switch and MAC
+    failovers: Sequence[Failover] = ()  # when teams came to use other uplinks
 
     @property
     def drops(self) -> list[DropCount]:
@@ -184,6 +186,7 @@ def replay(
         runner.summary,
         0 if output is None else output.frames,
         runner.mac_moves,
+        runner.failovers,
     )
 
 
@@ -210,6 +213,7 @@ class _Runner:
     summary: EngineSummary = field(init=False)  # once all windows were run
     sources: Sequence[Source] = ()
     mac_moves: Mapping[tuple[str, Mac], int] = field(factory=dict)
+    failovers: Sequence[Failover] = ()
     _known_interfaces: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -242,6 +246,8 @@ class _Runner:
             finally:
                 self.summary = EngineSummary.of(self.network, chosen.engine.value)
                 self.mac_moves = self.network.wiring.fabric.mac_moves()
+                if self.experiment is not None and self.experiment.live.hosts is not None:
+                    self.failovers = tuple(self.experiment.live.hosts.links.decided)
                 self.network.restore()
 
     def _windows(

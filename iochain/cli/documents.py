@@ -61,6 +61,7 @@ def replay_document(result: "Replay", opened: OpenedLab) -> Document:
         "mac_moves": [
             {"switch": switch, "mac": str(mac), "moves": count} for (switch, mac), count in result.mac_moves.items()
         ],
+        "failovers": [asdict(failover) for failover in result.failovers],
         "output": None if result.options.output is None else _output(result.options.output, result.written),
         "engine": _engine(result.engine),
         "hints": result.hints,

@@ -24,6 +24,7 @@ def replay_text(document: Document, only_drops: bool = False, all_ports: bool = 
         yield from _ports(document, all_ports)
         yield from _offloads(document)
         yield from _mac_moves(document)
+        yield from _failovers(document)
     drops = [drop for drop in document["drops"] if not drop["by_design"]]
     refused = [drop for drop in document["drops"] if drop["by_design"]]
     several = len(document["captures"]) > 1
@@ -110,6 +111,20 @@ def _mac_moves(document: Document) -> Iterator[str]:
         yield from ("", title("MACs that moved between ports of a physical switch"))
         rows = [(one["switch"], one["mac"], f"{one['moves']:,}") for one in document["mac_moves"]]
         yield from table("<<>", ("switch", "MAC", "moves"), rows[:MOST_ROWS])
+        yield from _rest(len(rows) - MOST_ROWS)
+
+
+def _failovers(document: Document) -> Iterator[str]:
+    """When teams came to use other uplinks, from the first frame on."""
+    if document["failovers"]:
+        yield from ("", title("Failovers"))
+        rows = []
+        for one in document["failovers"]:
+            after = f"+{max(0, one['time_ns'] - (document['first_ns'] or 0)) / 10**9:.6f} s"
+            used = ", ".join(one["after"]) or "none"
+            used += f"; all is sent by {', '.join(one['everywhere'])}" if one["everywhere"] else ""
+            rows.append((after, one["team"], ", ".join(one["before"]) or "none", used))
+        yield from table("><<<", ("time", "team", "uplinks before", "and then"), rows[:MOST_ROWS])
         yield from _rest(len(rows) - MOST_ROWS)
 
 
