@@ -51,6 +51,7 @@ OWN: Final = {"packets": function_of_packets, "whole": looks_at_whole_frames}
 @click.option("--vms", default=made.VMS, help="How many VMs the lab has.")
 @click.option("--marks", is_flag=True, help="Say the CPU time after each window too.")
 @click.option("--own", type=click.Choice(list(OWN)), help="Put a stage of this kind on the last VM's port.")
+@click.option("--offloads", default="esxi", help="esxi, pure or none.")
 @click.option("--floods", is_flag=True, help="Frames may be copied: deliveries may outnumber frames.")
 def main(
     traffic: str,
@@ -62,11 +63,12 @@ def main(
     vms: int,
     marks: bool,
     own: str | None,
+    offloads: str,
     floods: bool,
 ) -> None:
     kind = made.on_one_vlan(made.ALL[traffic]) if one_vlan else made.ALL[traffic]
     progress = Marks()
-    lab = made.lab(kind, shaped, vms)
+    lab = made.lab(kind, shaped, vms).with_settings([f"options.offloads={offloads}"])
     if own is not None:
         put_in(lab, own, vms)
     done = lab.replay(*captures, progress=progress if marks else None, output=output, engine=engine)
