@@ -53,7 +53,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Client:
-    """A vNIC or vmkernel adapter. ``wanted``: multicast addresses that the guest asked for, None for all."""
+    """A vNIC or vmkernel adapter. ``wanted``: multicast addresses that the guest asked for, None for all.
+
+    ``number`` is its port number; None: by its place among the clients.
+    """
 
     name: str
     group: str
@@ -63,6 +66,7 @@ class Client:
     wanted: tuple[bytes, ...] | None = None
     connected: bool = True
     is_vmkernel: bool = False
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,17 @@ class Switch:
 
 @dataclass(frozen=True)
 class Lab:
-    """One host. ``settings`` are advanced ones without "Net.", ``options`` the emulator's."""
+    """One host. ``settings`` are advanced ones without "Net.", ``options`` the emulator's.
+
+    ``used``: the uplinks that each port group uses, where the past decides and not only who has a link.
+    """
 
     version: str
     switches: tuple[Switch, ...]
     live: frozenset[str]
     settings: dict[str, int] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    used: dict[str, list[str]] | None = None
 
     def setting(self, name: str) -> int:
         """An advanced setting, by default that of the version."""
@@ -152,6 +160,8 @@ def order(switch: Switch, client: Client) -> tuple[tuple[str, ...], tuple[str, .
 
 def team(lab: Lab, switch: Switch, client: Client) -> list[str]:
     """The uplinks that carry the client's traffic now, in order (5.1 to 5.3)."""
+    if lab.used is not None:
+        return lab.used[client.group]
     active, standby = order(switch, client)
     if balancing(switch, client) == "explicit":
         return [uplink for uplink in active + standby if uplink in lab.live][:1]
@@ -243,6 +253,18 @@ def is_bpdu(frame: Parts) -> bool:
     if length >= 0x600:
         return False
     return (frame.destination, llc[:3]) in ((STP, b"\x42\x42\x03"), (PVST, b"\xaa\xaa\x03"))
+
+
+def xor_of_addresses(frame: Parts) -> int:
+    """XOR of the IP addresses; of IPv6 the low words (chosen), else the words where IPv4's addresses would be."""
+    whole = frame.untagged
+    at = (26, 30)
+    if whole[12:14] == b"\x86\xdd" and whole[14:15] and whole[14] >> 4 == 6 and len(whole) >= 54:
+        at = (34, 50)
+    if len(whole) < at[1] + 4:
+        return 0
+    first, second = (int.from_bytes(whole[place : place + 4], "big") for place in at)
+    return first ^ second
 
 
 def receive_hash(mac: bytes) -> int:
@@ -405,21 +427,16 @@ class Way:
 
     def port_hash(self, client: Client) -> int:
         """The port number, where 1 is the switch's own port and uplinks come first; or the turn of connecting."""
-        turn = self.switch.clients.index(client)
+        number = client.number
+        if number is None:
+            number = 2 + len(self.switch.uplinks) + self.switch.clients.index(client)
         if self.lab.options.get("port_hash") == "round_robin_at_connect":
-            return turn
-        return 2 + len(self.switch.uplinks) + turn
+            return number - 2 - len(self.switch.uplinks)
+        return number
 
     def ip_hash(self, frame: Parts) -> int:
-        """XOR of the addresses; of IPv6 the low words (chosen), else the words where IPv4's addresses would be."""
-        whole = frame.untagged
-        at = (26, 30)
-        if whole[12:14] == b"\x86\xdd" and whole[14:15] and whole[14] >> 4 == 6 and len(whole) >= 54:
-            at = (34, 50)
-        if len(whole) < at[1] + 4:
-            return 0
-        first, second = (int.from_bytes(whole[place : place + 4], "big") for place in at)
-        mixed = first ^ second
+        """XOR of the addresses, whole or of their last octets (chosen: whole)."""
+        mixed = xor_of_addresses(frame)
         return mixed & 0xFF if self.lab.options.get("ip_hash") == "last_octet" else mixed
 
     def to_client(self, client: Client, frame: Parts, sender: Client | None) -> None:
