@@ -33,6 +33,7 @@ def story(lab: Lab) -> tuple[list[int], list[float]]:
     run = net.run(until="12 s")
     rarps = [fate.time_ns / 1e6 for fate in run if fate.port == "sw1.3" and RARP in fate.data]
     arrived = {fate.frame for fate in run if fate.port == "sw1.3" and RARP not in fate.data}
+    print(*(f"{one.time_ns / 1e9} s  {one}" for one in net.failovers), sep="\n")
     return [10 * number for number in range(1000) if number + 1 not in arrived], rarps
 
 

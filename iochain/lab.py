@@ -16,6 +16,7 @@ from iochain.engine.explanation import Explanation
 from iochain.engine.network import Engine
 from iochain.engine.running import RunningNetwork
 from iochain.experiment.agenda import Timer
+from iochain.experiment.links import Failover
 from iochain.experiment.live import Action, Live
 from iochain.experiment.running import Experiment
 from iochain.kernels.rows import ETHERNET_BYTES, MAX_TIME_NS
@@ -383,6 +384,11 @@ class Net:
     def live(self) -> Live:
         """What actions work on."""
         return self.experiment.live
+
+    @property
+    def failovers(self) -> tuple[Failover, ...]:
+        """When teams came to use other uplinks, and which."""
+        return tuple(self.live.hosts.links.decided)
 
     @property
     def now_ns(self) -> int:
