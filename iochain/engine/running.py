@@ -77,6 +77,7 @@ class RunningNetwork(Network):
     def __attrs_post_init__(self) -> None:
         wiring = self.wiring
         self.cables = Cables.of(wiring.fabric.cables, wiring.ports)
+        self.one_by_one = False  # the journal finds who shares tables
         self.ages = Ages.of(wiring)
         self.journal = Journal(frozenset([id(wiring.fabric.states)]))
         self.decider.walker.diary = self.journal
@@ -165,8 +166,7 @@ class RunningNetwork(Network):
         rest = self.enter(batch) if entering else batch
         end = Instant(0)
         while end != until:
-            largest = 1 if self.one_by_one else self._size
-            end = until if len(rest) <= largest else instant_of(rest, largest, until)
+            end = until if len(rest) <= self._size else instant_of(rest, self._size, until)
             fates = self._window(rest, end)
             end = fates.until
             rest = rest[int(first_from(rest.rows, *end)) :]
