@@ -126,9 +126,7 @@ class Replay:
     @property
     def damaged(self) -> bool:
         """Whether a capture could not be read to its end because it is damaged."""
-        from iochain.capture import Damage
-
-        return any(isinstance(source.ending, Damage) for source in self.sources)
+        return _damaged(self.sources)
 
     def fates(self) -> Iterator[Fate]:
         """Every delivered copy and every drop, in order. Replays again: the same input gives the same fates."""
@@ -198,6 +196,27 @@ def trace(wiring: Wiring, capture: str, frame: int, listener: Listener, options:
     for window in runner.windows(last_serial=frame):
         fates.extend(fate for fate in fates_of(wiring, window) if fate.frame == frame)
     return fates
+
+
+class Windows:
+    """The windows of a replay one by one, as columns; what is known of the whole stands once all were run."""
+
+    def __init__(self, wiring: Wiring, captures: Sequence[str], options: Options) -> None:
+        self._runner = _Runner(wiring, tuple(captures), options)
+
+    def __iter__(self) -> Iterator[Fates]:
+        """Run window after window. CaptureError if a capture cannot be opened."""
+        return self._runner.windows()
+
+    @property
+    def frames(self) -> int:
+        """How many frames entered."""
+        return self._runner.network.counters.entered
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a capture could not be read to its end because it is damaged."""
+        return _damaged(self._runner.sources)
 
 
 @define
@@ -326,6 +345,12 @@ def fates_of(wiring: Wiring, fates: Fates) -> Iterator[Fate]:
         dropped = fates.whys[whys[index]] if whys[index] >= 0 else None
         name = _port_name(wiring, int(row["port"]))
         yield Fate(name, int(row["time_ns"]), source, serial, both.frame_bytes(index), dropped)
+
+
+def _damaged(sources: Sequence[Source]) -> bool:
+    from iochain.capture import Damage
+
+    return any(isinstance(source.ending, Damage) for source in sources)
 
 
 def _port_name(wiring: Wiring, number: int) -> str:

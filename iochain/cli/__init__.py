@@ -74,6 +74,7 @@ COMMANDS: Final = {
     "replay": ("replay:replay", "Run captures through a lab: what went where, and why not."),
     "explain": ("explain:explain", "Follow one frame, stage by stage."),
     "lab": ("lab:lab", "Check, show, draw and infer labs."),
+    "diff": ("diff:diff", "Compare two labs: which frames of captures fare differently, and why."),
     "check": ("check:check", "Check a policy: which statements hold, and a frame that breaks those which do not."),
 }
 program = grouped("iochain", "Replay, explain and test the virtual switches of ESXi offline.", COMMANDS)
