@@ -185,3 +185,16 @@ def test_mistakes_of_times() -> None:
 def test_an_action_that_is_no_mac() -> None:
     with pytest.raises(ValueError, match="is no MAC address"):
         SetMac("a0", "00:50")
+
+
+@engines
+def test_two_hosts_with_a_cable_between_them(engine: Engine) -> None:
+    made = Lab()
+    for number, name in enumerate(("a", "b")):
+        group = made.host(name).vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup(f"Prod {name}", vlan=10)
+        group.vm(f"{name}0", mac=ADDRESSES[2 * number].hex(":"))
+    made.cable("a.vmnic0", "b.vmnic0", latency="1 us")
+    net = made.start(engine)
+    (fate,) = net.send(sent("a0", "b0"), "a0").deliveries
+    assert (fate.port, fate.time_ns) == ("b0", 1_000 + (64 + 4 + 8) * 8 // 10 + 1)
+    net.stop()
