@@ -19,7 +19,7 @@ from iochain.testing.batches import check_batch_stage
 from iochain.testing.breaches import ContractError
 from iochain.testing.drawing import hold
 from iochain.testing.framebytes import FrameBytes
-from iochain.testing.reading import check_source
+from iochain.testing.reading import check_source, constants_of
 
 __all__ = ["ContractError", "check_stage"]
 
@@ -60,7 +60,7 @@ def check_stage(
         return
     check_source(element)
     check = _Checked(element, port, reachable_tables(element.stage))
-    for rule in (check.answers, check.reads):
+    for rule in (check.answers, check.compared, check.reads):
         hold(rule, _pairs, frames, max_examples)
     check.order()
     check_engines(element, port, check.met)
@@ -113,6 +113,10 @@ class _Checked:
     tables: Sequence[Table[Any, Any]]
     met: list[FrameBytes] = field(factory=list)
     first: list[tuple[FrameBytes, int, object]] = field(factory=list)
+    constants: Sequence[int] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.constants = constants_of(self.element.stage, self.tables)
 
     def answers(self, frame: FrameBytes, entry: int, other: FrameBytes) -> None:
         """It answers a verdict, the same one twice, and leaves its hands clean."""
@@ -151,6 +155,22 @@ class _Checked:
             again = frame.seen(entry, from_uplink=entry == 0)
             self._same(answer, again, frame, "entries of tables that it did not ask (frame.ask)")
 
+    def compared(self, frame: FrameBytes, entry: int, other: FrameBytes) -> None:
+        """Where a field that it reads has a number that it knows, it answers as well."""
+        answer = self._call(frame.seen(entry, from_uplink=entry == 0), frame)
+        if answer.notes.whole:
+            return
+        words = look_on(answer.frame)[0]
+        for word, mask in enumerate(answer.notes.masks):
+            if word == w.PRESENT or not mask or not words[w.PRESENT] >> word & 1:
+                continue
+            lowest = (mask & -mask).bit_length() - 1
+            for number in {constant << shift for constant in self.constants for shift in (0, lowest)}:
+                if number >= 0 and not number & ~mask:
+                    told_so = [*words]
+                    told_so[word] = words[word] & ~mask | number if mask >> 63 == 0 else number
+                    self._called(Frame(told_so, Notes()), frame, f" with {w.NAMES[word].lower()} {number:#x}")
+
     def order(self) -> None:
         """Asked for the same frames the other way round, it answers the same."""
         for frame, entry, before in reversed(self.first):
@@ -168,13 +188,18 @@ class _Checked:
             self._breach(f"depends on {what}: it answered {answer}, and {shown(verdict)} when they changed", frame)
 
     def _call(self, seen: Frame, frame: FrameBytes) -> _Answer:
+        return _Answer(self._called(seen, frame), seen)
+
+    def _called(self, seen: Frame, frame: FrameBytes, changed: str = "") -> Any:
+        """The verdict; ``changed`` says what is not as in the bytes that are shown."""
         try:
             verdict = self.element.stage(seen, self.port)
         except Exception as error:
-            self._breach(f"raised {type(error).__name__}: {error}", frame, error)
+            self._breach(f"raised {type(error).__name__}: {error}{changed}", frame, error)
         if not isinstance(verdict, (Frame, Drop, Ports)):
-            self._breach(f"answered {verdict!r}, which is no verdict (the frame, a Drop, or Ports)", frame)
-        return _Answer(verdict, seen)
+            what = f"answered {verdict!r}, which is no verdict (the frame, a Drop, or Ports)"
+            self._breach(f"{what}{',' if changed else ''}{changed}", frame)
+        return verdict
 
     def _derived(self, answer: _Answer, frame: FrameBytes) -> None:
         for one in answer.notes.asked:

@@ -6,16 +6,19 @@ It is read as far as it can be found: the function, or the methods of the class.
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator
-from types import FunctionType
+from collections.abc import Iterable, Iterator
+from types import CodeType, FunctionType
 from typing import Any, Final
 
 from iochain.chain import Element
+from iochain.frame import Table
 from iochain.testing.breaches import ContractError
 
 CLOCKS: Final = frozenset(("time", "random", "datetime", "secrets", "uuid", "os"))
 """Modules whose answers change from call to call."""
 TALKS: Final = frozenset(("print", "open", "input", "exec", "eval"))
+_MOST_KEYS: Final = 32
+_MOST_CONSTANTS: Final = 64
 
 
 def check_source(element: Element) -> None:
@@ -24,6 +27,34 @@ def check_source(element: Element) -> None:
         for line, what in found_in(function):
             place = f"{function.__code__.co_filename}:{line}"
             raise ContractError(element, f"{what} ({place})")
+
+
+def constants_of(stage: Any, tables: Iterable[Table[Any, Any]]) -> list[int]:
+    """The whole numbers that a stage may compare with: in its text, its settings, and the keys of its tables."""
+    found: set[int] = set()
+    for function in functions_of(stage):
+        known = inspect.getclosurevars(function)
+        _gather([*_constants(function.__code__), *known.globals.values(), *known.nonlocals.values()], found)
+    _gather([getattr(stage, a.name, None) for a in getattr(type(stage), "__attrs_attrs__", ())], found)
+    for table in tables:
+        _gather(list(table.entries())[:_MOST_KEYS], found)
+    return sorted(found)[:_MOST_CONSTANTS]
+
+
+def _constants(code: CodeType) -> Iterator[Any]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _constants(constant)
+        else:
+            yield constant
+
+
+def _gather(things: Iterable[Any], found: set[int]) -> None:
+    for thing in things:
+        if isinstance(thing, int):
+            found.add(int(thing))
+        elif isinstance(thing, (tuple, list, set, frozenset)):
+            _gather(list(thing)[:_MOST_KEYS], found)
 
 
 def functions_of(stage: Any) -> Iterator[FunctionType]:

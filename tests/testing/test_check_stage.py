@@ -282,6 +282,16 @@ def test_a_breach_that_needs_a_rare_frame_is_shown_with_the_plainest_of_its_kind
     assert told.value.frame == FrameBytes.of("005056000002 005056000001 81000014 88b5")
 
 
+def test_numbers_that_a_stage_compares_with_are_tried() -> None:
+    def rare(frame: Frame, port: Port) -> Verdict:
+        if frame.tcp is not None and frame.tcp.window == 31337:
+            return None  # type: ignore[return-value]
+        return Drop(Reason.STAGE) if frame.priority == 6 and frame.tci > 99 else frame  # type: ignore[operator]
+
+    with pytest.raises(ContractError, match=r"is no verdict .*, with tcp_window 0x7a69"):
+        check_stage(rare)
+
+
 def test_frames_can_be_said() -> None:
     def only_udp(frame: Frame, port: Port) -> Verdict:
         return frame if frame.udp_length is not None else None  # type: ignore[return-value]
