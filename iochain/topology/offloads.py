@@ -28,6 +28,7 @@ NO_INNER_IPV6: Final = "Net.DontOffloadInnerIPv6"
 LRO_CSUM: Final = "Net.NetEnableSwCsumForLro"
 NO_LOCAL_CSUM: Final = "Net.NoLocalCSum"
 NETPOLL_LRO: Final = "Net.NetpollSwLRO"
+HW_LRO: Final = "Net.Vmxnet3HwLRO"
 VMXNET_LRO: Final = {"vmxnet3": "Net.Vmxnet3SwLRO", "vmxnet2": "Net.Vmxnet2SwLRO"}
 VMXNET3_LRO, VMXNET2_LRO = VMXNET_LRO.values()
 PROMISCUOUS_LRO: Final = "Net.VmxnetPromDisableLro"
@@ -129,14 +130,15 @@ def uplink_output(settings: Settings, host: str, name: str, nic: Nic, mtu: From)
 def uplink_input(settings: Settings, host: str, name: str, nic: Nic, mtu: int) -> list[Element]:
     """Before the header stages of an uplink: what puts received segments together, if anything does.
 
-    The NIC, the old drivers' own code, or netpoll.
+    The NIC (if VMXNET3 is to take it; that the NIC does not do it else is our choice), the old drivers' own code, or
+    netpoll.
     """
     if settings.option("offloads").value is not OffloadProfile.ESXI:
         return []
     legacy, netpoll = settings.advanced(host, VMKLINUX_LRO), settings.advanced(host, NETPOLL_LRO)
     hardware = _capability(settings, host, name, nic, Capability.LRO)
     most = settings.advanced(host, VMKLINUX_MOST).value
-    if hardware.value:
+    if hardware.value and settings.advanced(host, HW_LRO).value:
         return [_lro(Aggregation.hardware, hardware, settings, host, mtu)]
     if legacy.value and most and driver_of(nic.driver).is_vmklinux:
         return [_lro(Aggregation.vmklinux, legacy, settings, host, mtu, max_frames=most)]

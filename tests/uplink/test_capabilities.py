@@ -140,6 +140,7 @@ WHOLE = ["segmentation", "checksum", "NIC segmentation", "NIC checksum"]
         ({"options": {"offloads": "none"}}, [], []),
         ({"settings": {"Net.NetpollSwLRO": 0}}, WHOLE, []),
         ({"settings": {"Net.NetpollSwLRO": 0}, "nic": {"lro": True}}, WHOLE, ["LRO"]),
+        ({"settings": {"Net.NetpollSwLRO": 0, "Net.Vmxnet3HwLRO": 0}, "nic": {"lro": True}}, WHOLE, []),
         ({"version": "6.0"}, WHOLE, []),
         ({"version": "6.0", "nic": {"driver": "igb"}, "settings": {"Net.VmklnxLROEnabled": 1}}, WHOLE, ["LRO"]),
     ],
