@@ -194,7 +194,7 @@ def trace(wiring: Wiring, capture: str, frame: int, listener: Listener, options:
     runner.network.listen(frame, listener)
     fates: list[Fate] = []
     for window in runner.windows(last_serial=frame):
-        fates.extend(fate for fate in fates_of(wiring, window) if fate.frame == frame)
+        fates.extend(fate for fate in fates_of(wiring, window) if (fate.source, fate.frame) == (0, frame))
     return fates
 
 
