@@ -44,7 +44,7 @@ _WORTH_KEEPING: Final = 1 << 10
 
 @define
 class Statistics:
-    """What remembering did: frames looked up, walks, keys in use and forgotten, and ways that cannot be remembered."""
+    """What remembering did: frames looked up, walks, masks that grew, keys forgotten, and how often for want of room."""
 
     frames: int = 0
     walks: int = 0
@@ -52,8 +52,6 @@ class Statistics:
     grown_masks: int = 0
     forgotten: int = 0
     limit_reached: int = 0
-    unrememberable: dict[str, int] = field(factory=dict)  # walks by the stage that made them so
-    unrememberable_ns: int = 0
 
 
 @define
@@ -153,10 +151,7 @@ class Remembered:
         if writes:
             self.walker.write()
         statistics = self.statistics
-        if notes.whole:
-            statistics.unrememberable[path.stage] = statistics.unrememberable.get(path.stage, 0) + 1
-            statistics.unrememberable_ns += time.perf_counter_ns() - started
-        elif not notes.writes:
+        if not notes.whole and not notes.writes:
             if memory.keys >= self.most_keys:
                 memory.forget_all()
                 statistics.limit_reached += 1

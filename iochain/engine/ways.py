@@ -221,6 +221,7 @@ class Ways:
     def _make_room(self, more: int) -> None:
         """Room for so many more ways."""
         if self.ways + more > MOST_WAYS:
+            self.decider.statistics.limit_reached += 1
             self._forget()
         if self.ways + more > _FULLEST * len(self._table):
             size = 1 << int((self.ways + more) / _FULLEST).bit_length()
