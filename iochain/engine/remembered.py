@@ -44,7 +44,7 @@ _WORTH_KEEPING: Final = 1 << 10
 
 @define
 class Statistics:
-    """What remembering did: frames looked up, walks, masks that grew, keys forgotten, and how often for want of room."""
+    """What remembering did: frames looked up, walks, masks that grew, keys forgotten, how often for want of room."""
 
     frames: int = 0
     walks: int = 0
