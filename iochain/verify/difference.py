@@ -3,7 +3,6 @@
 Both replays run once, and nothing of a frame is kept but one number on each side.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,16 +12,18 @@ import numpy as np
 from attrs import define, evolve, field, frozen
 
 from iochain.batch import Batch, batch_of, source_and_serial
-from iochain.capture import OutInterface, PcapDirectory, PcapngWriter, read_captures
-from iochain.chain import From, plain
-from iochain.engine.explanation import Explanation
+from iochain.capture import OutInterface, PcapngWriter, read_captures
+from iochain.chain import From
 from iochain.kernels.rows import SERIAL_BITS
 from iochain.lab import Lab
-from iochain.replay import Options, Windows, trace
+from iochain.replay import Options, Windows
+from iochain.verify.causes import Causes
 from iochain.verify.fatesums import Keys, Kind, Kinds, Side
 
 SAMPLES: Final = 3
 """Frames of each group that are kept."""
+_MOST_CAUSES: Final = 8
+"""Groups, the largest, whose cause is found by trial."""
 
 
 @frozen
@@ -41,7 +42,7 @@ class Group:
 
     old: tuple[Kind, ...]  # only what is not on the other side too
     new: tuple[Kind, ...]
-    setting: From | None  # that decided: the new side's if it has one
+    setting: From | None  # that decided: the one difference of the labs that does, else that of a drop
     frames: int
     samples: tuple[Sample, ...] = ()
 
@@ -79,14 +80,15 @@ def difference(
     before, after = (_side(lab, kinds, captures, chosen) for lab in (lab_a, lab_b))
     gathered = _gathered(before, after, samples)
     found = _samples(captures, chosen, [place for one in gathered for place in one.first])
-    groups = []
-    for one in gathered:
+    groups: list[Group] = []
+    causes = Causes(lab_a, lab_b, chosen)
+    for one in sorted(gathered, key=lambda one: -one.frames):
         kept = tuple(found[place] for place in one.first if place in found)
-        setting = _setting(one, before, after)
-        if setting is None and kept:
-            setting = _differing(lab_a, lab_b, kept[0], chosen)
+        setting = causes.only
+        if setting is None and kept and len(groups) < _MOST_CAUSES:
+            setting = causes.of(kept[0].capture, kept[0].data, kept[0].time_ns)
+        setting = setting or _setting(one, before, after)
         groups.append(Group(_named(one.old, kinds), _named(one.new, kinds), setting, one.frames, kept))
-    groups.sort(key=lambda group: -group.frames)
     frames = max(before.frames, after.frames)
     return Difference(tuple(groups), frames, before.is_damaged or after.is_damaged)
 
@@ -177,31 +179,6 @@ def _setting(one: _Gathered, before: Side, after: Side) -> From | None:
             if setting is not None:
                 return setting
     return None
-
-
-def _differing(lab_a: Lab, lab_b: Lab, sample: Sample, options: Options) -> From | None:
-    """The first setting that a stage went by on the frame's way in the new lab and that the old one has not so."""
-    heard = []
-    for lab in (lab_a, lab_b):
-        explanation = Explanation()
-        with tempfile.TemporaryDirectory() as folder:
-            path = _alone(sample, Path(folder))
-            alone = evolve(options, start_ns=None, stop_ns=None, limit=None, timeline=None)
-            trace(lab.wiring, str(path), 1, explanation, alone)
-        settings = (step.setting for step in explanation.steps)
-        heard.append({(one.key or one.name, plain(one.value)): one for one in settings if one is not None})
-    old, new = heard
-    fresh = [one for key, one in new.items() if key not in old]
-    gone = [one for key, one in old.items() if key not in new]
-    return next(iter((*fresh, *gone)), None)
-
-
-def _alone(sample: Sample, folder: Path) -> Path:
-    """The frame in a capture of its own."""
-    name = Path(sample.capture).stem or "sample"
-    with PcapDirectory(folder, [OutInterface(name)]) as directory:
-        directory.write(batch_of([(sample.data, sample.time_ns)]), 0)
-    return next(folder.iterdir())
 
 
 # -- samples
