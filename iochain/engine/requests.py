@@ -75,7 +75,7 @@ class Requests:
         """Note in rows, each at its port, what they ask for; gives whether some are large packets."""
         if len(self.wiring.ports) != len(self.mss):
             self.look_again()
-        if not len(rows) or self.recognition.mark(rows) == 0:
+        if not len(rows) or not len(self.mss) or self.recognition.mark(rows) == 0:
             return False
         is_large = rows["mss"] > 0
         said = self.mss[rows["port"]]

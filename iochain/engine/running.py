@@ -140,6 +140,8 @@ class RunningNetwork(Network):
         self._forget_ways()
         self.levels_changed()
         self._groups_changed = True
+        if self.requests is not None:
+            self.requests.look_again()
 
     def levels_changed(self) -> None:
         """Find the levels of all ports anew: the state of a physical port has changed."""
