@@ -13,6 +13,7 @@ from scapy.utils import wrpcap
 from segmenter import UDP, has_right_sums, with_seed
 
 from iochain import Lab, Reason
+from iochain.capture import read_captures
 from iochain.chain import Chain
 from iochain.engine.offload_counts import OffloadCount
 from iochain.replay import Replay
@@ -334,3 +335,14 @@ def test_a_change_lets_a_guest_receive_more(tmp_path: Path) -> None:
     [change] = [done.change(drop) for drop in done.drops]
     assert change == "vms.db.mtu=9000"
     assert not replayed(made.with_settings([change]), datagram, folder=tmp_path).drops
+
+
+def test_what_enters_is_shown_as_it_came(tmp_path: Path) -> None:
+    sent, output = large(ROUTER), tmp_path / "out.pcapng"
+    replayed(lab(), sent, folder=tmp_path)
+    lab().replay(tmp_path / "sent.pcap", at="web", output=str(output), points=("entered", "delivered"))
+    with read_captures([output]) as reader:
+        frames = [(batch.frame_bytes(i), batch.rows["interface"][i]) for batch, _ in reader for i in range(len(batch))]
+        shown = [(reader.interfaces[number].name, len(frame)) for frame, number in frames]
+    assert shown == [("web", 4054), ("vmnic0", 1514), ("vmnic0", 1514), ("vmnic0", 1134)]
+    assert frames[0][0] == sent
