@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from iochain.testing.configurations import labs, security_settings, shaping_settings, teaming_settings
     from iochain.testing.contract import ContractError, check_stage
     from iochain.testing.ethernet import Content, Size, Tagging, frames
-    from iochain.testing.events import Send, changes, event_sequences, frames_at, sends
+    from iochain.testing.events import actions, changes, event_sequences, frames_at, sends
     from iochain.testing.framebytes import FrameBytes, batch_of_frames
     from iochain.testing.invariants import Invariant, conservation, isolation, no_echo, one_copy
     from iochain.testing.machine import LabMachine
+    from iochain.testing.played import Happening, Send
     from iochain.testing.sentences import CheckedNet, Sent
 
 _HOMES = {
@@ -23,12 +24,14 @@ _HOMES = {
     "Content": "ethernet",
     "ContractError": "contract",
     "FrameBytes": "framebytes",
+    "Happening": "played",
     "Invariant": "invariants",
     "LabMachine": "machine",
-    "Send": "events",
+    "Send": "played",
     "Sent": "sentences",
     "Size": "ethernet",
     "Tagging": "ethernet",
+    "actions": "events",
     "batch_of_frames": "framebytes",
     "changes": "events",
     "check_stage": "contract",
@@ -55,12 +58,14 @@ __all__ = [
     "Content",
     "ContractError",
     "FrameBytes",
+    "Happening",
     "Invariant",
     "LabMachine",
     "Send",
     "Sent",
     "Size",
     "Tagging",
+    "actions",
     "batch_of_frames",
     "changes",
     "check_stage",

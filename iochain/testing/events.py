@@ -1,19 +1,32 @@
-"""Strategies for what happens in a lab: frames that make sense at a port, sent one after the other."""
+"""Strategies for what happens in a lab: frames that make sense at a port, actions, and sequences of both."""
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from attrs import frozen
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from iochain.chain import Port
+from iochain.experiment.actions import (
+    CutCable,
+    LinkDown,
+    LinkUp,
+    MendCable,
+    Move,
+    NicDown,
+    NicUp,
+    PowerOff,
+    PowerOn,
+    SetMac,
+)
+from iochain.experiment.live import Applied
 from iochain.frame import ALL_VLANS, Mac
 from iochain.lab import Lab
 from iochain.testing.addresses import macs
 from iochain.testing.configurations import typed
 from iochain.testing.ethernet import Tagging, frames
 from iochain.testing.framebytes import FrameBytes
+from iochain.testing.played import Event, Happening, Send
 from iochain.topology.spec import Options, Portgroup, Vnic, Vswitch
 from iochain.topology.wiring import Wiring
 
@@ -25,19 +38,6 @@ CHANGED: Final[Mapping[str, type]] = {"portgroup": Portgroup, "vswitch": Vswitch
 
 NESTED: Final = ("teaming", "shaping")
 """Keys with keys below them."""
-
-
-@frozen
-class Send:
-    """A frame that a port's client sends, at a time in ns."""
-
-    frame: FrameBytes
-    at: str
-    time_ns: int = 0
-
-
-Event: TypeAlias = Send
-"""What may stand in a sequence of events."""
 
 
 def frames_at(lab: Lab | Wiring, port: str, **kinds: Any) -> st.SearchStrategy[FrameBytes]:
@@ -69,17 +69,57 @@ def sends(draw: st.DrawFn, /, lab: Lab | Wiring, *, time_ns: int = 0, **kinds: A
     return Send(draw(frames_at(wiring, at, **kinds)), at, time_ns)
 
 
+def actions(lab: Lab | Wiring) -> st.SearchStrategy[Applied]:
+    """What can happen to a lab: VMs are powered and moved, guests change their MAC, links and cables fail and recover.
+
+    Whether it can happen at that moment, the lab says itself when it is to: LookupError or ValueError.
+    """
+    wiring = lab.wiring if isinstance(lab, Lab) else lab
+    spec = wiring.spec
+    vms, hosts = st.sampled_from(list(spec.vms)), st.none() | st.sampled_from(list(spec.hosts))
+    portgroups = st.none() | st.sampled_from(sorted({team.portgroup for team in wiring.teams()}))
+    uplinks = [port.name for port in wiring.ports if port.uplink]
+    found: list[st.SearchStrategy[Applied]] = []
+    if spec.vms:
+        macs_of_guests = macs(group=False).filter(bool).map(str)
+        found += [
+            st.builds(PowerOff, vms),
+            st.builds(PowerOn, vms),
+            st.builds(Move, vms, portgroups, hosts),
+            st.builds(SetMac, vms, macs_of_guests),
+        ]
+    if uplinks:
+        found += [st.builds(kind, st.sampled_from(uplinks)) for kind in (LinkDown, LinkUp, NicDown, NicUp)]
+    if wiring.cables:
+        names = st.sampled_from([cable.name for cable in wiring.cables])
+        found += [st.builds(kind, names) for kind in (CutCable, MendCable)]
+    return st.one_of(found)
+
+
 @st.composite
 def event_sequences(
-    draw: st.DrawFn, /, lab: Lab | Wiring, *, events: int | tuple[int, int] = (1, 20), start_ns: int = 0, **kinds: Any
+    draw: st.DrawFn,
+    /,
+    lab: Lab | Wiring,
+    *,
+    events: int | tuple[int, int] = (1, 20),
+    start_ns: int = 0,
+    happenings: bool = True,
+    **kinds: Any,
 ) -> list[Event]:
-    """Events of a lab in the order of their times: at most so many, or at least and at most."""
+    """Events of a lab in the order of their times: at most so many, or at least and at most.
+
+    Without ``happenings`` only frames are sent; ``kinds`` as in :func:`frames_at`.
+    """
     least, most = (1, events) if isinstance(events, int) else events
     wiring = lab.wiring if isinstance(lab, Lab) else lab
     found: list[Event] = []
     time_ns = start_ns
     for _ in range(draw(st.integers(least, most))):
-        found.append(draw(sends(wiring, time_ns=time_ns, **kinds)))
+        what: st.SearchStrategy[Event] = sends(wiring, time_ns=time_ns, **kinds)
+        if happenings:
+            what |= st.builds(Happening, actions(wiring), st.just(time_ns))
+        found.append(draw(what))
         time_ns += draw(st.sampled_from(GAPS_NS))
     return found
 

@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from iochain.experiment.actions import CutCable, LinkDown, LinkUp, MendCable, Move, PowerOff, PowerOn
 from iochain.lab import Lab
 from iochain.testing.configurations import labs
-from iochain.testing.events import GAPS_NS, Send, changes, sends
+from iochain.testing.events import GAPS_NS, changes, sends
 from iochain.testing.invariants import Invariant, conservation, isolation, no_echo, one_copy
+from iochain.testing.played import Send
 from iochain.testing.sentences import CheckedNet, Sent
 from iochain.topology.mistakes import LabError
 

@@ -1,7 +1,8 @@
 """Assertions that read as sentences: ``net.send(frame, at="web").reaches("db")``. What fails shows the explanation."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import attrs
@@ -14,6 +15,7 @@ from iochain.experiment.live import Action
 from iochain.lab import Net, Outcome
 from iochain.replay import Fate
 from iochain.testing.framebytes import FrameBytes
+from iochain.testing.played import Event, Send
 from iochain.topology.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -138,6 +140,22 @@ class CheckedNet:
     def run(self, until: "int | str") -> list[Fate]:
         """Let time pass, as :meth:`iochain.Net.run`."""
         return self.net.run(until)
+
+    def play(self, events: Iterable[Event]) -> list[Sent]:
+        """Have events happen at their times, one after the other; gives the frames that were sent.
+
+        What cannot happen in this lab, or not at that moment, does not.
+        """
+        sent: list[Sent] = []
+        for event in events:
+            if isinstance(event, Send):
+                sent.append(self.send(event.frame, event.at, event.time_ns))
+                continue
+            if event.time_ns > self.now_ns:
+                self.run(event.time_ns)
+            with suppress(LookupError, ValueError):
+                self.do(event.action)
+        return sent
 
     def stop(self) -> None:
         """Undo what stages wrote to their tables: the lab is as it was before."""

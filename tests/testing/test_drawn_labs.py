@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from iochain import Lab
+from iochain.experiment.actions import LinkDown, Move, PowerOff, PowerOn
 from iochain.testing import (
+    CheckedNet,
+    Happening,
+    Send,
+    actions,
+    changes,
     event_sequences,
     frames_at,
     labs,
@@ -19,7 +25,6 @@ from iochain.testing import (
     teaming_settings,
 )
 from iochain.testing.configurations import said, typed, without_mistakes
-from iochain.testing.events import Send, changes
 from iochain.topology.mistakes import LabError
 from iochain.topology.spec import Answer, BitsPerSecond, LabSpec, Options, Portgroup, Shaping, Vnic, key
 
@@ -129,7 +134,7 @@ def test_events_come_in_order_at_ports_that_there_are(data: st.DataObject) -> No
     times = [event.time_ns for event in events]
     assert 2 <= len(events) <= 5
     assert times == sorted(times)
-    assert {event.at for event in events} <= {port.name for port in lab.wiring.ports}
+    assert {event.at for event in events if isinstance(event, Send)} <= {port.name for port in lab.wiring.ports}
 
 
 def test_the_plainest_event_is_a_plain_frame_of_the_first_port() -> None:
@@ -148,6 +153,39 @@ def test_frames_at_a_port_mostly_have_its_own_address() -> None:
     seen = find(frames_at(lab, "db"), lambda _: True, settings=searching).seen()
     assert [str(seen.source), str(seen.destination)] == [str(db.effective_mac), str(web.effective_mac)]
     assert find(frames_at(lab, "vmnic0"), lambda frame: frame.seen().vlan == 30, settings=searching)
+
+
+@given(st.data())
+@settings(quiet, max_examples=20)
+def test_sequences_can_be_played(data: st.DataObject) -> None:
+    lab = data.draw(labs(hosts=1, vswitches=1, vms=3))
+    events = data.draw(event_sequences(lab, events=6))
+    net = CheckedNet(lab.start())
+    sent = net.play(events)
+    assert [one.at for one in sent] == [event.at for event in events if isinstance(event, Send)]
+    assert net.now_ns == max((event.time_ns for event in events), default=0)
+    net.stop()
+
+
+def test_the_plainest_happening_stands_alone() -> None:
+    lab = Lab("8.0", **{name: value for name, value in PLAINEST.items() if name != "esxi_version"})
+    happens = find(event_sequences(lab), lambda events: isinstance(events[0], Happening), settings=searching)
+    assert happens == [Happening(PowerOff("vm0"))]
+
+
+@given(st.data())
+@settings(quiet, max_examples=20)
+def test_frames_only_where_they_are_wanted(data: st.DataObject) -> None:
+    lab = Lab("8.0", **{name: value for name, value in PLAINEST.items() if name != "esxi_version"})
+    events = data.draw(event_sequences(lab, happenings=False))
+    assert all(isinstance(event, Send) for event in events)
+
+
+def test_what_can_happen_is_of_the_lab() -> None:
+    lab = Lab()
+    lab.host("esx1").vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod").vm("web")
+    for kind in (PowerOn, LinkDown, Move):
+        assert isinstance(find(actions(lab), lambda one, kind=kind: isinstance(one, kind), settings=searching), kind)  # type: ignore[misc]
 
 
 @given(st.data())
