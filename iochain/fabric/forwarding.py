@@ -121,7 +121,8 @@ class Switching:
             return Drop(Reason.VLAN_MISMATCH, "a frame without VLAN inside the switch")
         here = self.channels.get(port.name, port.name)
         if not frame.destination.is_group:
-            there = frame.ask(self.learned, vlan, frame.destination)
+            is_own = frame.destination == frame.source  # just learned, and not in the table before the frame is through
+            there = here if is_own else frame.ask(self.learned, vlan, frame.destination)
             if there == here:
                 return Drop(Reason.NO_PORT, "to the place that it came from")
             if there:

@@ -196,6 +196,11 @@ def test_forwarding(destination: int, vlan: int, fate: Verdict) -> None:
     assert switching()(frame(destination, A, tci=vlan), PORT) == fate
 
 
+def test_a_frame_to_its_own_sender_goes_nowhere() -> None:
+    """Learning comes before forwarding (IEEE 802.1Q, 8.7), and an engine writes what was learned only afterwards."""
+    assert switching()(frame(C, C).on_vlan(20), PORT) == Drop(Reason.NO_PORT, "to the place that it came from")
+
+
 def test_groups_are_the_ports_of_a_vlan() -> None:
     stage = switching()
     assert stage.group(Group(MEMBERS, 10, 1)) == ("sw1.3", "sw1.4", "sw1.1")
