@@ -7,7 +7,7 @@ source says, as the documentation of stages names it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import count
@@ -28,8 +28,16 @@ RESERVED = bytes.fromhex("0180c20000")
 # -- what a site is
 
 
-@dataclass(frozen=True)
-class Team:
+class Short:
+    """Says of itself only what is not usual."""
+
+    def __repr__(self) -> str:
+        said = [one for one in fields(self) if getattr(self, one.name) != one.default]  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(f'{one.name}={getattr(self, one.name)!r}' for one in said)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Team(Short):
     """A port group of a host. ``failback`` and ``notifies`` are the teaming policy's."""
 
     group: Group
@@ -37,8 +45,8 @@ class Team:
     notifies: bool = True
 
 
-@dataclass(frozen=True)
-class Vswitch:
+@dataclass(frozen=True, repr=False)
+class Vswitch(Short):
     """A standard switch of a host with its uplinks, by their names in the whole lab."""
 
     name: str
@@ -48,16 +56,16 @@ class Vswitch:
     mtu: int = 1500
 
 
-@dataclass(frozen=True)
-class Host:
+@dataclass(frozen=True, repr=False)
+class Host(Short):
     """A host; its VMs are those of the site."""
 
     name: str
     vswitches: tuple[Vswitch, ...]
 
 
-@dataclass(frozen=True)
-class Guest:
+@dataclass(frozen=True, repr=False)
+class Guest(Short):
     """A VM with one vNIC, or a vmkernel adapter."""
 
     name: str
@@ -71,8 +79,8 @@ class Guest:
     is_vmkernel: bool = False
 
 
-@dataclass(frozen=True)
-class Jack:
+@dataclass(frozen=True, repr=False)
+class Jack(Short):
     """A port of a physical switch. ``vlan``: an access port's, None for a trunk; ``allowed`` None: all VLANs.
 
     ``is_open``: something that is not modelled is behind it, and no cable.
@@ -92,8 +100,8 @@ class Jack:
         return vlan == self.vlan if self.vlan is not None else self.allowed is None or vlan in self.allowed
 
 
-@dataclass(frozen=True)
-class Bridge:
+@dataclass(frozen=True, repr=False)
+class Bridge(Short):
     """A physical switch."""
 
     name: str
@@ -103,8 +111,8 @@ class Bridge:
     ageing_ns: int = 300 * SECOND
 
 
-@dataclass(frozen=True)
-class Cable:
+@dataclass(frozen=True, repr=False)
+class Cable(Short):
     """A cable with its two ends."""
 
     name: str
@@ -117,8 +125,8 @@ class Cable:
         return self.b if port == self.a else self.a
 
 
-@dataclass(frozen=True)
-class Site:
+@dataclass(frozen=True, repr=False)
+class Site(Short):
     """A whole lab. ``rates``: bit/s by port with a wire; ``dark``: uplinks that have no link when it starts."""
 
     version: str
