@@ -136,10 +136,12 @@ class Plan:
         for host in hosts:
             for vswitch in host.vswitches:
                 self._cable_host(vswitch)
+        self._cable_the_rest()
         self._cable_switches()
         for bridge in self.jacks:
             for _ in range(draw(st.integers(0, 2))):
-                name = self._jack(bridge, {**draw(modes()), "is_open": True})
+                said = {**draw(modes()), "is_open": True, "has_guard": draw(st.integers(0, 3)) == 3}
+                name = self._jack(bridge, said)
                 self.rates[name] = draw(st.sampled_from(RATES))
 
     def bridges(self) -> tuple[Bridge, ...]:
@@ -187,6 +189,12 @@ class Plan:
             bridge = draw(st.sampled_from(sorted(self.jacks)))
             more = {"has_guard": draw(st.integers(0, 4)) == 4, "is_shut": draw(st.integers(0, 19)) == 19}
             self._cable(uplink, self._jack(bridge, {**draw(modes()), **more}), rate)
+
+    def _cable_the_rest(self) -> None:
+        """Of uplinks that go to no switch sometimes two to each other."""
+        alone = [port for port in self.rates if all(port not in (cable.a, cable.b) for cable in self.cables)]
+        if len(alone) > 1 and self.draw(st.booleans()):
+            self._cable(alone[0], alone[1], self.rates[alone[0]])
 
     def _cable_switches(self) -> None:
         """Mostly a line of switches, often with more cables."""

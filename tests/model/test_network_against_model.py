@@ -159,5 +159,7 @@ TestChangingNetwork = ChangingNetwork.TestCase
 def test_much_happened() -> None:
     if not met:
         pytest.skip("the comparison did not run here")
-    for what in ("failovers", "delivered", "rarp delivered", "cut windows", *REASONS):
-        assert met[what] >= EXAMPLES // 20, (what, met)
+    for what in ("failovers", "delivered", "rarp delivered", "cut windows"):
+        assert met[what] >= EXAMPLES // 2, (what, met)
+    for reason in REASONS:
+        assert met[reason] >= EXAMPLES // 50, (reason, met)
