@@ -39,5 +39,5 @@ TITLES: Final = {
     "keys": "Many keys",
     "flood": "Floods",
     "start": "Start",
-    "own_stage": "A stage of one's own",
+    "packet_stage": "A stage of one's own",
 }

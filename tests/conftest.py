@@ -1,4 +1,4 @@
-"""What all tests share: ``--engine``, short for the plugin's ``--iochain-engine``, runs the whole suite in one engine."""
+"""What all tests share: ``--engine``, short for the plugin's ``--iochain-engine``, has one engine run the suite."""
 
 import pytest
 

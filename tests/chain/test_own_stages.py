@@ -84,7 +84,8 @@ class OnlyTo:
 def test_a_function_is_a_stage(engine: Engine) -> None:
     lab = lab_of_two()
     lab.port("db").output.insert(no_echo, before="vlan")
-    assert str(lab.port("db").output) == "output of db: reverse path → no_echo → vlan → receive filter → large split → checksum"
+    stages = "reverse path → no_echo → vlan → receive filter → large split → checksum"
+    assert str(lab.port("db").output) == f"output of db: {stages}"
     fates = run(lab, [("web", frame(), 0), ("web", frame(source=DB), 1), ("web", frame(), 2)], engine)
     assert delivered(fates) == [(1, "db"), (3, "db")]
     assert dropped(fates) == [(2, "no_echo", "echo")]

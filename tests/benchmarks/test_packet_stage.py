@@ -8,17 +8,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))  # its programs find each other as scripts do
 
 import made
-import own_stage
+import packet_stage
 import replaying
 
 
 @pytest.mark.parametrize("kind", ["packets", "whole"])
 def test_the_stage_sees_frames_of_its_port_only(kind: str, tmp_path: Path) -> None:
-    others, every = own_stage.captures(300, 200, tmp_path)
+    others, every = packet_stage.captures(300, 200, tmp_path)
     costs = []
     for capture in (others, every):
-        lab = made.lab(made.SMALL, vms=own_stage.VMS)
-        replaying.put_in(lab, kind, own_stage.VMS)
+        lab = made.lab(made.SMALL, vms=packet_stage.VMS)
+        replaying.put_in(lab, kind, packet_stage.VMS)
         done = lab.replay(capture, engine="paths")
         assert done.drops == []
         costs.append(done.engine.stages)

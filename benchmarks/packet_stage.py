@@ -61,7 +61,9 @@ def main(quick: bool, json_path: Path | None) -> None:
         for kind, what in KINDS.items()
         if kind is not None
     ]
-    told("own_stage", bounds, quick, json_path, others_ns={str(kind): one for kind, one in ns.items()}, own_us=own_us)
+    told(
+        "packet_stage", bounds, quick, json_path, others_ns={str(kind): one for kind, one in ns.items()}, own_us=own_us
+    )
 
 
 if __name__ == "__main__":
