@@ -4,9 +4,14 @@ import ast
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from iochain.engine.network import Engine, Fates
+from iochain.replay import Fate, fates_of
+from iochain.topology.wiring import Wiring
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 MOST_LINES = 60
@@ -17,9 +22,26 @@ def name(example: Path) -> str:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)
-def test_runs_and_says_something(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runpy.run_path(str(example), run_name="__main__")
-    assert capsys.readouterr().out.strip()
+def test_says_the_same_in_both_engines(
+    example: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that becomes of its frames is the same, too."""
+    fates: list[Fate] = []
+
+    def noted(wiring: Wiring, window: Fates) -> Iterator[Fate]:
+        for fate in fates_of(wiring, window):
+            fates.append(fate)
+            yield fate
+
+    monkeypatch.setattr("iochain.lab.fates_of", noted)
+    said = []
+    for engine in (Engine.PLAIN, Engine.PATHS):
+        monkeypatch.setenv("IOCHAIN_ENGINE", engine.value)
+        runpy.run_path(str(example), run_name="__main__")
+        said.append((capsys.readouterr().out, list(fates)))
+        fates.clear()
+    assert said[0][0].strip()
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)
