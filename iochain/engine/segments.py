@@ -37,6 +37,8 @@ class Depot:
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """What the bank gives back. StageError if a stage breaks its contract."""
+        if Walker.observers and len(batch):
+            self._observed(lanes)
         try:
             return self.bank.run(batch, lanes, until)
         except BatchError as fault:
@@ -51,6 +53,8 @@ class Depot:
 
     def run_among(self, batch: Batch, until: Instant) -> Passed:
         """What the bank gives back of rows at all ports, for a bank that :attr:`works_in_place`."""
+        if Walker.observers and len(batch):
+            self._observed(self.lanes[batch.column("port")])
         bank: Any = self.bank
         passed: Passed = bank.run_among(batch, self.lanes, until)
         return passed
@@ -72,7 +76,16 @@ class Depot:
         """A drop of this bank at one of its ports."""
         port, element = self.ports[lane], self.elements[lane]
         decided = drop.setting or element.because
-        return Dropped(self.place(lane), port.number, self.incoming, element.name, drop, decided)
+        dropped = Dropped(self.place(lane), port.number, self.incoming, element.name, drop, decided)
+        for observer in Walker.observers:
+            observer.lost(dropped)
+        return dropped
+
+    def _observed(self, lanes: npt.NDArray[np.int32]) -> None:
+        """Tell which stages got frames."""
+        for lane in np.unique(lanes[lanes >= 0]).tolist():
+            for observer in Walker.observers:
+                observer.ran(self.elements[lane])
 
     def place(self, lane: int) -> str:
         """Between which nodes a lane's stage stands."""

@@ -7,7 +7,7 @@ line of it in a stage. A stage that breaks its contract stops the run: frame, po
 from collections.abc import Callable, Container, Sequence
 from time import perf_counter_ns
 from types import FunctionType, MethodType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from attrs import define, field, frozen
 
@@ -38,6 +38,22 @@ class Listener(Protocol):
 
     def back_to(self, mark: int) -> None:
         """Forget what was heard since then: the window is run again."""
+
+
+class Observer(Protocol):
+    """Whoever wants to hear of all networks of this process: what stages there are, and what they say."""
+
+    def wired(self, wiring: Wiring) -> None:
+        """A network begins."""
+
+    def step(self, where: str, element: Element, before: Frame, verdict: Verdict, asked: Sequence[Asked]) -> None:
+        """A header stage has spoken in a walk. Frames that take a remembered path do not walk."""
+
+    def ran(self, element: Element) -> None:
+        """A batch stage has got frames."""
+
+    def lost(self, dropped: Dropped) -> None:
+        """A batch stage drops frames for this reason."""
 
 
 class Watched:
@@ -124,10 +140,13 @@ class Walker:
     walk_ns: int = 0  # time on the clock that they took
     whole: dict[tuple[str, str], Cost] = field(factory=dict)  # of walks, by the stage that first saw a whole frame
     _looked: tuple[str, str] = ("", "")
+    observers: ClassVar[list[Observer]] = []
 
     @classmethod
     def of(cls, wiring: Wiring) -> "Walker":
         """A walker of a wiring."""
+        for observer in cls.observers:
+            observer.wired(wiring)
         walker = cls(wiring, Notes(), {port.name: port.number for port in wiring.ports}, {})
         for team in wiring.teams():
             walker.teams[team.name] = walker.bind(wiring.team_chain(team.name))
@@ -207,6 +226,8 @@ class Walker:
                 self._looked = (where, bound.element.name)
             if listener is not None:
                 listener.step(where, bound.element, frame, verdict, notes.asked[first:])
+            for observer in self.observers:
+                observer.step(where, bound.element, frame, verdict, notes.asked[first:])
             if not isinstance(verdict, Frame):
                 return _Ended(verdict, frame, where, bound.element, first, notes)
             frame = verdict
