@@ -159,7 +159,8 @@ def delivery(settings: Settings, port: Port, adapter: Vnic | Vmkernel, mtu: From
             elements += _lro_at_delivery(settings, port, adapter, mtu.value)
             elements += _large_split(settings, port.host, adapter)
     else:
-        large = From(False, f"the adapter of {port.name}", "large_packets")
+        key = "lro" if getattr(adapter, "lro", None) is False else "large_packets"
+        large = From(False, f"the adapter of {port.name}", key)
         elements.append(_segmentation("segmentation", ALL_KINDS, By.KERNEL, mtu, large))
     local = settings.advanced(port.host, NO_LOCAL_CSUM)
     if not local.value:
@@ -168,8 +169,16 @@ def delivery(settings: Settings, port: Port, adapter: Vnic | Vmkernel, mtu: From
 
 
 def takes_large_packets(adapter: Vnic | Vmkernel) -> bool:
-    """Whether packets larger than the MTU may be delivered; the vmkernel's own stack takes them."""
-    return isinstance(adapter, Vmkernel) or _said(adapter.large_packets, ADAPTERS[adapter.adapter].large_packets)
+    """Whether packets larger than the MTU may be delivered; the vmkernel's own stack takes them.
+
+    A guest that does not opt in to LRO gets none, of LRO or of another VM's TSO: the kernel has one flag for both
+    (vmkapi_net_pkt.h). That ``large_packets`` says more than ``lro``, where the lab says both, is our choice.
+    """
+    if isinstance(adapter, Vmkernel):
+        return True
+    if adapter.large_packets is None and adapter.lro is False:
+        return False
+    return _said(adapter.large_packets, ADAPTERS[adapter.adapter].large_packets)
 
 
 def asks_for_tso(adapter: Vnic | Vmkernel) -> bool:

@@ -295,7 +295,9 @@ class Vnic:
         None, "whether the guest takes packets larger than its MTU (TSO and LRO frames); default: as its adapter"
     )
     lro: bool | None = key(
-        None, "whether received segments are put together for the guest; default: as its adapter, if large_packets"
+        None,
+        "whether received segments are put together for the guest; default: as its adapter, if large_packets. "
+        "no: packets larger than its MTU are cut before delivery",
     )
     connected: bool = key(True, "no: the port is there, but nothing passes")
 

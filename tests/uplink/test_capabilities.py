@@ -157,6 +157,8 @@ def test_stages_of_an_uplink(more: Mapping[str, Any], output: list[str], receive
     [
         ({}, ["large split", "checksum"]),
         ({"db": {"large_packets": False}}, ["segmentation", "checksum"]),
+        ({"db": {"lro": False}}, ["segmentation", "checksum"]),
+        ({"db": {"lro": False, "large_packets": True}}, ["large split", "checksum"]),
         ({"db": {"adapter": "e1000"}}, ["segmentation", "checksum"]),
         ({"settings": {"Net.VmxnetDoTsoSplit": 0}}, ["checksum"]),
         ({"settings": {"Net.VmxnetDoTsoSplit": 0, "Net.NoLocalCSum": 1}}, []),
@@ -165,7 +167,7 @@ def test_stages_of_an_uplink(more: Mapping[str, Any], output: list[str], receive
         ({"version": "6.0"}, ["LRO", "large split", "checksum"]),
         ({"settings": {"Net.NetpollSwLRO": 0}}, ["LRO", "large split", "checksum"]),
         ({"settings": {"Net.NetpollSwLRO": 0, "Net.Vmxnet3SwLRO": 0}}, ["large split", "checksum"]),
-        ({"settings": {"Net.NetpollSwLRO": 0}, "db": {"lro": False}}, ["large split", "checksum"]),
+        ({"settings": {"Net.NetpollSwLRO": 0}, "db": {"lro": False}}, ["segmentation", "checksum"]),
         ({"settings": {"Net.NetpollSwLRO": 0}, "db": {"promiscuous": True}}, ["large split", "checksum"]),
         (
             {"settings": {"Net.NetpollSwLRO": 0, "Net.VmxnetPromDisableLro": 0}, "db": {"promiscuous": True}},
@@ -240,6 +242,7 @@ def test_counters_have_the_names_of_clientstats(tmp_path: Path) -> None:
         ({"settings": {"Net.VmxnetDoTsoSplit": 0}}, [4054]),
         ({"options": {"offloads": "pure"}}, [4054]),
         ({"db": {"large_packets": False}}, [1514, 1514, 1134]),
+        ({"db": {"lro": False}}, [1514, 1514, 1134]),
         ({"db": {"adapter": "e1000e"}}, [1514, 1514, 1134]),
     ],
 )
