@@ -74,6 +74,7 @@ COMMANDS: Final = {
     "replay": ("replay:replay", "Run captures through a lab: what went where, and why not."),
     "explain": ("explain:explain", "Follow one frame, stage by stage."),
     "lab": ("lab:lab", "Check, show, draw and infer labs."),
+    "coverage": ("coverage:coverage", "Say which stages, verdicts and settings captures exercised, and which never."),
     "diff": ("diff:diff", "Compare two labs: which frames of captures fare differently, and why."),
     "check": ("check:check", "Check a policy: which statements hold, and a frame that breaks those which do not."),
 }

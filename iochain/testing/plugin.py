@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from iochain.testing.sentences import CheckedNet
 
 ENGINE: Final = "IOCHAIN_ENGINE"
+COVERAGE: Final = "iochain_cov"
 _NETS: Final = pytest.StashKey[list[Any]]()
 _ENGINE_BEFORE: Final = pytest.StashKey[str | None]()
+_COVERAGE: Final = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--iochain-pcap", metavar="DIR", help="keep the frames of failing tests there, as pcapng with their fates"
     )
+    group.addoption(
+        "--iochain-cov",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="say which stages, verdicts and settings the tests exercised; and write it to a JSON file",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,15 +50,60 @@ def pytest_configure(config: pytest.Config) -> None:
     engine = config.getoption("--iochain-engine")
     if engine is not None:
         os.environ[ENGINE] = engine
+    if config.getoption("--iochain-cov") is not None:
+        from iochain.engine.walk import Walker
+        from iochain.testing.coverage import Coverage
+
+        config.stash[_COVERAGE] = Coverage()
+        Walker.observers.append(config.stash[_COVERAGE])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The environment is as it was."""
+    """The environment is as it was, and nobody listens."""
+    coverage = config.stash.get(_COVERAGE, None)
+    if coverage is not None:
+        from iochain.engine.walk import Walker
+
+        Walker.observers.remove(coverage)
     before = config.stash.get(_ENGINE_BEFORE, None)
     if before is None:
         os.environ.pop(ENGINE, None)
     else:
         os.environ[ENGINE] = before
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist hands its coverage on."""
+    coverage, handed = session.config.stash.get(_COVERAGE, None), getattr(session.config, "workeroutput", None)
+    if coverage is not None and handed is not None:
+        handed[COVERAGE] = coverage.document()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A worker of xdist has ended: take its coverage up."""
+    coverage = node.config.stash.get(_COVERAGE, None)
+    said = getattr(node, "workeroutput", {}).get(COVERAGE)
+    if coverage is not None and said is not None:
+        from iochain.testing.coverage import Coverage
+
+        coverage.merge(Coverage.of(said))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The table of coverage, and its file."""
+    coverage = config.stash.get(_COVERAGE, None)
+    if coverage is None:
+        return
+    terminalreporter.section(f"iochain coverage: {coverage.share:.0%} of what stages may answer")
+    for stage, walks, given, never in coverage.rows():
+        terminalreporter.write_line(f"{stage:<36} {walks:>9}  {given}")
+        if never != "–":
+            terminalreporter.write_line(f"{'':<46}  never: {never}")
+    path = config.getoption("--iochain-cov")
+    if path:
+        coverage.write(path)
+        terminalreporter.write_line(f"written to {path}")
 
 
 @pytest.fixture
