@@ -170,6 +170,7 @@ FIELDS: Final[dict[str, FieldOf]] = {
     "vlan": FieldOf(w.TAG, numbers_of("VLAN number", 0, ALL_VLANS), bits=VID_BITS, absent=0),
     "priority": FieldOf(w.TAG, numbers_of("priority", 0, 7), PRIORITY_SHIFT, 7),
     "ethertype": FieldOf(w.NETWORK_TYPE, numbers_of("EtherType", 0, 0xFFFF, ETHERTYPES), bits=0xFFFF),
+    "llc": FieldOf(w.LLC, numbers_of("LLC header (DSAP, SSAP, control)", 0, 0xFFFFFF), bits=0xFFFFFF),
     "protocol": FieldOf(w.TRANSPORT, numbers_of("IP protocol", 0, 255, PROTOCOLS), bits=0xFF),
     "source_ip": FieldOf(w.IPV4_SOURCE, addresses_of, bits=0xFFFFFFFF),
     "destination_ip": FieldOf(w.IPV4_DESTINATION, addresses_of, bits=0xFFFFFFFF),
@@ -179,7 +180,16 @@ FIELDS: Final[dict[str, FieldOf]] = {
 }
 """Fields by name. ``vlan`` 0 is a frame without tag, or with one that names no VLAN; ``length`` counts no tag."""
 
-CONTENT: Final = ("ethertype", "protocol", "source_ip", "destination_ip", "source_port", "destination_port", "length")
+CONTENT: Final = (
+    "ethertype",
+    "llc",
+    "protocol",
+    "source_ip",
+    "destination_ip",
+    "source_port",
+    "destination_port",
+    "length",
+)
 """Fields behind the tag, which no switch changes."""
 
 

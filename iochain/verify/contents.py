@@ -126,7 +126,9 @@ def _built(fields: dict[str, int]) -> Content | None:
         source, destination = fields.get("source_ip", SENDER_IP), fields.get("destination_ip", RECEIVER_IP)
         is_4 = ethertype == ETHERTYPES["ipv4"]
         content = ipv4(protocol, source, destination, ends) if is_4 else ipv6(protocol, ends)
-    elif has_ip:
+    elif "llc" in fields and "ethertype" not in fields and not has_ip:
+        content = Content(b"\x00\x03" + fields["llc"].to_bytes(3, "big"))
+    elif has_ip or "llc" in fields:
         return None
     else:
         content = Content(ethertype.to_bytes(2, "big"))
