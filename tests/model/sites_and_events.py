@@ -8,16 +8,33 @@ from typing import Any
 from hypothesis import strategies as st
 from labs_and_frames import BPDU, PVST_BPDU, VERSIONS, policies, rarely
 from slow_model import BROADCAST, PVST, STP, VGT, Group, Policies
-from slow_network import MS, SECOND, Bridge, Cable, Guest, Host, Jack, Site, SlowNetwork, Team, Vswitch
+from slow_network import (
+    ERR_DISABLED,
+    LINK,
+    MS,
+    NIC,
+    NO_CABLE,
+    SECOND,
+    Bridge,
+    Cable,
+    Guest,
+    Host,
+    Jack,
+    Site,
+    SlowNetwork,
+    Team,
+    Vswitch,
+)
 
 import iochain
+from iochain.experiment.actions import Reopen
 
 MACS = [bytes.fromhex("0050560000") + bytes([last]) for last in range(1, 11)]
 PROGRAMMED = [bytes.fromhex("0242000000") + bytes([last]) for last in range(3)]
 STRANGERS = [bytes.fromhex("0200000000fe"), bytes.fromhex("02000000007b")]
 GROUPS = [bytes.fromhex("01005e010101"), bytes.fromhex("333300000001"), bytes.fromhex("0180c200000e"), PVST, STP]
 RATES = [10**10, 10**10, 10**9, 10**8]
-LATENCIES = [0, 25, 25, 1_000, 2 * MS]
+LATENCIES = [0, 25, 1_000, 2 * MS, 2 * MS]
 PORTGROUPS = ("Prod", "Test", "Trunk")
 VLANS = {"Prod": [10, 10, 10, 10, 0], "Test": [10, 20, 20], "Trunk": [VGT, VGT, 0]}
 GAPS = [0, 0, 0, 1, 100, 700, 5_000, 300_000, 2 * MS, 120 * MS, 500 * MS]
@@ -43,7 +60,7 @@ def sites(draw: st.DrawFn) -> Site:
     settings: dict[str, list[int]] = {
         "LinkStatePollTimeout": [100],
         "TeamPolicyUpDelay": [0, 700],
-        "LinkFlappingThreshold": [1, 2, 0],
+        "LinkFlappingThreshold": [1, 1, 2, 0],
         "MaxNetifTxQueueLen": [1, 3],
         "BlockGuestBPDU": [0, 0, 1],
         "ReversePathFwdCheck": [0],
@@ -100,7 +117,7 @@ def vswitches(draw: st.DrawFn, name: str, uplinks: tuple[str, ...], groups: tupl
 def orders(draw: st.DrawFn, uplinks: tuple[str, ...]) -> Policies:
     """Active uplinks, and standby ones behind them."""
     order = tuple(draw(st.permutations(uplinks)))
-    active = draw(st.integers(1, len(order))) if order else 0
+    active = draw(st.integers(1, max(1, len(order) - 1)))
     balancing = draw(st.sampled_from([None, "portid", "mac", "explicit"]))
     return Policies(load_balancing=balancing, active=order[:active], standby=order[active:])
 
@@ -227,30 +244,39 @@ def modes() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def actions(network: SlowNetwork) -> st.SearchStrategy[Action]:
-    """Things that can happen at a site."""
+    """Things that can happen at a site; what is lost mostly comes back."""
     site = network.site
     ports, uplinks = sorted(site.rates), sorted(network.uplinks)
     vms = [guest.name for guest in site.guests if not guest.is_vmkernel]
-    hosts = [None, *(host.name for host in site.hosts)]
-    made = [
-        _action("link_down", st.sampled_from([*ports, *uplinks])),
-        _action("link_up", st.sampled_from([*ports, *uplinks])),
-        _action("nic_down", st.sampled_from(uplinks)),
-        _action("nic_up", st.sampled_from(uplinks)),
-    ]
+    made = [_action("link_down", st.sampled_from([*ports, *uplinks])), _action("nic_down", st.sampled_from(uplinks))]
     if site.cables:
-        cuts = st.sampled_from([(one.name, toward) for one in site.cables for toward in (None, one.a, one.b)])
-        made += [st.tuples(st.just(name), cuts) for name in ("cut_cable", "mend_cable")]
+        cuts = st.sampled_from([(one.name, toward) for one in site.cables for toward in (None, None, one.a, one.b)])
+        made.append(st.tuples(st.just("cut_cable"), cuts))
     if vms:
-        macs = st.sampled_from([mac.hex(":") for mac in MACS + PROGRAMMED])
-        made += [_action("power_off", st.sampled_from(vms)), _action("power_on", st.sampled_from(vms))]
-        made += [_action("set_mac", st.sampled_from(vms), macs)]
-        moves = st.tuples(st.sampled_from(vms), st.sampled_from([None, *PORTGROUPS]), st.sampled_from(hosts))
-        made += [st.tuples(st.just("move"), moves.filter(lambda move: move[1:] != (None, None)))] * 2
-    guarded = [jack.name for bridge in site.bridges for jack in bridge.jacks if jack.has_guard]
-    if guarded:
-        made += [_action("reopen", st.sampled_from(guarded))]
-    return st.one_of(made)
+        made += [_of_vms(site, vms)] * 3
+    back = list(_back(network))
+    return st.one_of(*made, *[st.sampled_from(back)] * len(made)) if back else st.one_of(made)
+
+
+def _back(network: SlowNetwork) -> Iterator[Action]:
+    """What would give something back that is lost."""
+    for port, causes in sorted(network.causes.items()):
+        for cause in sorted(causes - {NO_CABLE}):
+            if cause in (LINK, NIC, ERR_DISABLED):
+                yield {LINK: "link_up", NIC: "nic_up", ERR_DISABLED: "reopen"}[cause], (port,)
+            else:
+                yield from (("mend_cable", (cause, port)), ("mend_cable", (cause, None)))
+    yield from (("power_on", (name,)) for name, machine in network.machines.items() if not machine.guest.on)
+
+
+def _of_vms(site: Site, vms: list[str]) -> st.SearchStrategy[Action]:
+    some, hosts = st.sampled_from(vms), [None, *(host.name for host in site.hosts)]
+    moves = st.tuples(some, st.sampled_from([None, *PORTGROUPS]), st.sampled_from(hosts))
+    return st.one_of(
+        _action("power_off", some),
+        _action("set_mac", some, st.sampled_from([mac.hex(":") for mac in MACS + PROGRAMMED])),
+        st.tuples(st.just("move"), moves.filter(lambda move: move[1:] != (None, None))),
+    )
 
 
 def _action(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Action]:
@@ -342,7 +368,7 @@ def _reopening(port: str) -> Any:
 
     def reopen(live: Any) -> None:
         if "err-disabled" in live.wiring.fabric.causes(live.wiring.port(port).number):
-            iochain.Reopen(port).apply(live)
+            Reopen(port).apply(live)
 
     return reopen
 
