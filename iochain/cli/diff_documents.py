@@ -60,11 +60,12 @@ def _fate(kind: Kind) -> Document:
 def diff_text(document: Document) -> Iterator[str]:
     """The groups, each with its fates before and now."""
     changed, frames = document["changed"], document["frames"]
+    fare = "fares" if changed == 1 else "fare"
     labs = f"{document['lab']} and {document['lab_b']}"
     if not changed:
         yield title(f"{labs}: all of {counted(frames, 'frame')} fare alike")
         return
-    yield title(f"{labs}: {changed:,} of {counted(frames, 'frame')} fare differently")
+    yield title(f"{labs}: {changed:,} of {counted(frames, 'frame')} {fare} differently")
     for number, group in enumerate(document["groups"][:MOST_TOLD], 1):
         yield ""
         yield f"{number}. {counted(group['frames'], 'frame')}"

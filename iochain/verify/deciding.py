@@ -84,17 +84,19 @@ def _changes(wiring: Wiring, suspect: Suspect, vlans: Sequence[int]) -> Iterator
 def _of_portgroup(wiring: Wiring, port: Port, vlans: Sequence[int]) -> Iterator[Change]:
     path = ("hosts", port.host, "vswitches", port.switch, "portgroups", port.portgroup or "")
     policy = wiring.settings.policy(port.host, port.switch, port.portgroup or "")
-    for name, key in fields(Portgroup).items():
-        if inner(key.type) is Answer:
+    is_only_host = len(wiring.spec.hosts) == 1
+    key = f"portgroup.{port.portgroup}" if is_only_host else ".".join(path)
+    for name, field_of in fields(Portgroup).items():
+        if inner(field_of.type) is Answer:
             now: From = getattr(policy, name)
             for other in Answer:
                 if other is not now.value:
-                    yield Change(now, _text(path, name, other.value))
+                    yield Change(now, f"{key}.{name}={other.value}")
     used = {one.vlan for one in wiring.ports}
     free = next(vlan for vlan in _FREE_VLANS if vlan not in used)
     for vlan in dict.fromkeys((*vlans, 0, free)):
         if vlan != policy.vlan.value:
-            yield Change(policy.vlan, _text(path, "vlan", str(vlan)))
+            yield Change(policy.vlan, f"{key}.vlan={vlan}")
 
 
 def _of_host(wiring: Wiring, host: str) -> Iterator[Change]:

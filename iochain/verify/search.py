@@ -1,6 +1,7 @@
 """The search for frames that break statements: those at the borders, all statements in one run; then drawn ones."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 from attrs import define, field, frozen
@@ -18,6 +19,7 @@ from iochain.verify.trial import Trial, tried
 
 _MOST_DEMANDS = 400
 """Pairs of ports of one ``reaches`` of which each frame is tried."""
+TAGS: Final = (b"\x81\x00", b"\x88\xa8", b"\x91\x00")
 KEPT = 12
 """Frames that break a statement and are kept as beginnings of a witness, the plainest first."""
 
@@ -78,7 +80,7 @@ class Search:
         sending = senders(self.wiring, self._sources())
         for number in sending[: max(1, MOST_FRAMES // max(1, len(contents)))]:
             lines.add(contents, number)
-        bodies = [Content(data[ETHERNET_BYTES - 2 :]) for data in contents if _is_ordinary(data)]
+        bodies = [Content(body) for body in dict.fromkeys(map(_behind_tags, contents)) if body]
         for rule in self.rules:
             if isinstance(rule, Reaches):
                 self._demand(rule, lines, bodies)
@@ -124,10 +126,12 @@ class Search:
         ]
 
 
-def _is_ordinary(data: bytes) -> bool:
-    """Whether hosts send such frames to each other: with an EtherType, that of no tag."""
-    kind = int.from_bytes(data[ETHERNET_BYTES - 2 : ETHERNET_BYTES], "big")
-    return kind >= 0x600 and kind not in (0x8100, 0x88A8, 0x9100)
+def _behind_tags(data: bytes) -> bytes:
+    """EtherType and what is behind it, without tags; nothing where hosts send no such frames to each other."""
+    at = ETHERNET_BYTES - 2
+    while data[at : at + 2] in TAGS:
+        at += 4
+    return data[at:] if len(data) >= at + 2 and data[at] >= 6 else b""
 
 
 def sources_of(rule: Rule, ports: Sequence[Port]) -> Ports:

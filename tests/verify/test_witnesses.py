@@ -84,7 +84,7 @@ def test_the_setting_that_decided_is_told() -> None:
     assert found.setting is not None
     assert found.setting.key.endswith("portgroups.Prod.forged_transmits")
     assert found.change is not None
-    assert found.change.endswith("portgroups.Prod.forged_transmits=reject")
+    assert found.change == "portgroup.Prod.forged_transmits=reject"
     assert violation(lab_of(VLAN), "isolated: [Prod, Test]").setting is not None
     refused = violation(lab_of(), "reaches: {from: web, to: vmnic0, frames: {source: 02:42:ac:11:00:02}}")
     assert str(refused.setting) == "forged_transmits reject from default of ESXi 8.0"
