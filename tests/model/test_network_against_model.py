@@ -79,6 +79,11 @@ class ChangingNetwork(RuleBasedStateMachine):
             for net in self.nets:
                 net.at(time_ns, as_iochain_action(action))
 
+    @rule(uplink=of_the_machine(lambda slow: st.sampled_from(slow.uplinks)), lost_ns=st.sampled_from([1, *SPANS[-4:]]))
+    def lose_and_give_back(self, uplink: str, lost_ns: int) -> None:
+        self.change([(0, ("link_down", (uplink,))), (lost_ns, ("link_up", (uplink,)))])
+        self.compare(self.slow.now + lost_ns + SPANS[-2])
+
     @rule(span_ns=st.sampled_from(SPANS))
     def run(self, span_ns: int) -> None:
         self.compare(self.slow.now + span_ns)
