@@ -17,11 +17,11 @@ Broken: TypeAlias = tuple[Numbers, Numbers]
 """Indices of frames that break a rule, each with the port where it shows."""
 
 
-def breaches(rule: Rule, trial: Trial, ports: Sequence[Port]) -> Broken:
-    """The frames of a trial that break a rule."""
+def breaches(rule: Rule, trial: Trial, ports: Sequence[Port], number: int = 0) -> Broken:
+    """The frames of a trial that break a rule; ``number`` is the rule's, by which its wishes are known."""
     match rule:
         case Reaches():
-            return _unmet(rule, trial)
+            return _unmet(rule, trial, number)
         case Isolated(a=a, b=b):
             in_a, in_b = _inside(a, ports), _inside(b, ports)
             sender, port = trial.sender[trial.frame], trial.port
@@ -43,10 +43,10 @@ def breaches(rule: Rule, trial: Trial, ports: Sequence[Port]) -> Broken:
             return _where(trial, _inside(rule.at, ports)[trial.port] & ~of_policy[tags])
 
 
-def _unmet(rule: Reaches, trial: Trial) -> Broken:
+def _unmet(rule: Reaches, trial: Trial, number: int) -> Broken:
     """The frames that were to arrive at a port and did not."""
     wanted = np.isin(trial.sender, sorted(rule.source)) & np.isin(trial.target, sorted(rule.to))
-    wanted &= rule.frames.holds(trial.sent)
+    wanted &= rule.frames.holds(trial.sent) & (trial.wish == number)
     span = 1 + max(int(trial.port.max(initial=0)), int(trial.target.max(initial=0)))
     arrived = np.isin(np.arange(len(trial)) * span + trial.target, trial.frame * span + trial.port)
     index = np.flatnonzero(wanted & ~arrived)

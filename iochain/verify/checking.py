@@ -167,6 +167,7 @@ def _trial_of(outcome: Outcome, suspect: Suspect, wiring: Wiring, rule: Rule) ->
         [suspect.frame],
         np.array([suspect.sender], np.int64),
         np.array([target], np.int64),
+        np.zeros(1, np.int64),
         parsed([suspect.frame]),
         np.zeros(len(ports), np.int64),
         np.array(ports, np.int64),

@@ -55,7 +55,7 @@ def _as_if_delivered(wish: Reaches, sender: int, receiver: int, wiring: Wiring) 
     words = words[holds]
     here = np.full(len(frames), sender, np.int64)
     there = np.full(len(frames), receiver, np.int64)
-    return Trial(frames, here, there, words, np.arange(len(frames)), there, words)
+    return Trial(frames, here, there, np.zeros(len(frames), np.int64), words, np.arange(len(frames)), there, words)
 
 
 def _speaks_of_tags(condition: Condition) -> bool:

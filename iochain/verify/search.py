@@ -40,13 +40,15 @@ class Lines:
     frames: list[bytes] = field(factory=list)
     sender: list[int] = field(factory=list)
     target: list[int] = field(factory=list)
+    wish: list[int] = field(factory=list)  # number of the rule that wants it to arrive
 
-    def add(self, frames: Iterable[bytes], sender: int, target: int = -1) -> None:
+    def add(self, frames: Iterable[bytes], sender: int, target: int = -1, wish: int = 0) -> None:
         """More frames of one sender."""
         before = len(self.frames)
         self.frames.extend(frames)
         self.sender.extend([sender] * (len(self.frames) - before))
         self.target.extend([target] * (len(self.frames) - before))
+        self.wish.extend([wish] * (len(self.frames) - before))
 
 
 @define
@@ -69,9 +71,9 @@ class Search:
         each = MOST_FRAMES // max(1, len(sending))
         for number in sending:
             lines.add(self.borders.frames(self.wiring.ports[number], each), number)
-        for rule in self.rules:
+        for number, rule in enumerate(self.rules):
             if isinstance(rule, Reaches):
-                self._demand(rule, lines)
+                self._demand(rule, number, lines)
         return self._suspects(lines)
 
     def drawn(self, contents: Sequence[bytes]) -> list[list[Suspect]]:
@@ -81,14 +83,14 @@ class Search:
         for number in sending[: max(1, MOST_FRAMES // max(1, len(contents)))]:
             lines.add(contents, number)
         bodies = [Content(body) for body in dict.fromkeys(map(_behind_tags, contents)) if body]
-        for rule in self.rules:
+        for number, rule in enumerate(self.rules):
             if isinstance(rule, Reaches):
-                self._demand(rule, lines, bodies)
+                self._demand(rule, number, lines, bodies)
         return self._suspects(lines)
 
     def broken_by(self, rule: Rule, frames: Sequence[bytes], sender: int, target: int = -1) -> list[Suspect | None]:
         """Of each frame whether it breaks a rule, and where."""
-        trial = self._tried(frames, [sender] * len(frames), [target] * len(frames))
+        trial = self._tried(frames, [sender] * len(frames), [target] * len(frames), [0] * len(frames))
         found: list[Suspect | None] = [None] * len(frames)
         for index, port in zip(*breaches(rule, trial, self.wiring.ports), strict=True):
             found[index] = found[index] or Suspect(frames[index], sender, int(port))
@@ -98,31 +100,33 @@ class Search:
         """The ports whose frames can break a rule that forbids something."""
         return frozenset().union(*(sources_of(rule, self.wiring.ports) for rule in self.rules))
 
-    def _demand(self, rule: Reaches, lines: Lines, contents: Sequence[Content] | None = None) -> None:
+    def _demand(self, rule: Reaches, number: int, lines: Lines, contents: Sequence[Content] | None = None) -> None:
         ports = self.wiring.ports
         pairs = [(a, b) for a in sorted(rule.source) for b in sorted(rule.to) if a != b]
         step = max(1, len(pairs) // _MOST_DEMANDS)
         for a, b in pairs[::step]:
-            lines.add(Demand(ports[a], ports[b], rule.frames).each(self.borders, contents), a, b)
+            lines.add(Demand(ports[a], ports[b], rule.frames).each(self.borders, contents), a, b, number)
 
-    def _tried(self, frames: Sequence[bytes], sender: Sequence[int], target: Sequence[int]) -> Trial:
+    def _tried(
+        self, frames: Sequence[bytes], sender: Sequence[int], target: Sequence[int], wish: Sequence[int]
+    ) -> Trial:
         self.frames += len(frames)
-        return tried(self.wiring, frames, sender, target, self.engine)
+        return tried(self.wiring, frames, sender, target, self.engine, wish)
 
     def _suspects(self, lines: Lines) -> list[list[Suspect]]:
-        trial = self._tried(lines.frames, lines.sender, lines.target)
-        return [self._plainest(trial, rule) for rule in self.rules]
+        trial = self._tried(lines.frames, lines.sender, lines.target, lines.wish)
+        return [self._plainest(trial, rule, number) for number, rule in enumerate(self.rules)]
 
-    def _plainest(self, trial: Trial, rule: Rule) -> list[Suspect]:
+    def _plainest(self, trial: Trial, rule: Rule, number: int) -> list[Suspect]:
         """The first few frames that break a rule: shorter ones before longer ones, untagged before tagged ones."""
-        index, port = breaches(rule, trial, self.wiring.ports)
+        index, port = breaches(rule, trial, self.wiring.ports, number)
         if not len(index):
             return []
         lengths = np.array([len(trial.frames[number]) for number in index])
         order = np.lexsort((index, lengths))[:KEPT]
         return [
-            Suspect(trial.frames[number], int(trial.sender[number]), int(where))
-            for number, where in zip(index[order], port[order], strict=True)
+            Suspect(trial.frames[one], int(trial.sender[one]), int(where))
+            for one, where in zip(index[order], port[order], strict=True)
         ]
 
 

@@ -25,11 +25,15 @@ Numbers = npt.NDArray[np.int64]
 
 @frozen(eq=False)
 class Trial:
-    """Frames that were sent, and the copies that were delivered. ``target`` is where a frame is to arrive, or -1."""
+    """Frames that were sent, and the copies that were delivered.
+
+    ``target`` is where a frame is to arrive, or -1; ``wish`` the number of the rule that wants it to.
+    """
 
     frames: Sequence[bytes]
     sender: Numbers  # port by frame
     target: Numbers  # port by frame
+    wish: Numbers  # rule by frame
     sent: Words  # parsed frames
     frame: Numbers  # by copy: index of the frame
     port: Numbers  # by copy: where it was delivered
@@ -40,7 +44,12 @@ class Trial:
 
 
 def tried(
-    wiring: Wiring, frames: Sequence[bytes], sender: Sequence[int], target: Sequence[int], engine: Engine | None = None
+    wiring: Wiring,
+    frames: Sequence[bytes],
+    sender: Sequence[int],
+    target: Sequence[int],
+    engine: Engine | None = None,
+    wish: Sequence[int] | None = None,
 ) -> Trial:
     """Send each frame at its port, long after the one before. StageError if a stage breaks its contract."""
     batch = _batch(frames, np.array(sender, np.int32))
@@ -55,6 +64,7 @@ def tried(
         frames,
         np.array(sender, np.int64),
         np.array(target, np.int64),
+        np.zeros(len(frames), np.int64) if wish is None else np.array(wish, np.int64),
         sent,
         np.concatenate(owners) if owners else np.zeros(0, np.int64),
         np.concatenate(ports) if ports else np.zeros(0, np.int64),
