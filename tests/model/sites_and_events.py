@@ -36,7 +36,7 @@ GROUPS = [bytes.fromhex("01005e010101"), bytes.fromhex("333300000001"), bytes.fr
 RATES = [10**10, 10**10, 10**9, 10**8]
 LATENCIES = [0, 25, 1_000, 2 * MS, 2 * MS]
 PORTGROUPS = ("Prod", "Test", "Trunk")
-VLANS = {"Prod": [10, 10, 10, 10, 0], "Test": [10, 20, 20], "Trunk": [VGT, VGT, 0]}
+VLANS = {"Prod": [10, 10, 10, 10, 0], "Test": [10, 10, 20], "Trunk": [VGT, VGT, 0]}
 GAPS = [0, 0, 0, 1, 100, 700, 5_000, 300_000, 2 * MS, 120 * MS, 500 * MS]
 SPANS = [0, 1_000, 2 * MS, 100 * MS, 500 * MS, 600 * MS, SECOND, 3 * SECOND]
 NATIVE = 1
@@ -55,7 +55,7 @@ def sites(draw: st.DrawFn) -> Site:
     hosts = tuple(draw(hosts_of(f"esx{number}", count > 1)) for number in range(count))
     plan = Plan(draw, hosts)
     groups = [(host.name, team.group.name) for host in hosts for vswitch in host.vswitches for team in vswitch.teams]
-    guests = tuple(draw(guests_of(number, groups)) for number in range(draw(st.integers(1, 6))))
+    guests = tuple(draw(guests_of(number, groups)) for number in range(draw(st.integers(1, 3)) * 2))
     uplinks = [uplink for host in hosts for vswitch in host.vswitches for uplink in vswitch.uplinks]
     settings: dict[str, list[int]] = {
         "LinkStatePollTimeout": [100],
