@@ -27,7 +27,14 @@ FRAMES_OF_A_LAB: Final = 24
 
 def properties() -> Iterator[Callable[[], None]]:
     """All properties, the quick ones first."""
-    yield from (labs_do_as_the_model, right_labs_pass, wrong_labs_fail)
+    yield from (engines_agree, labs_do_as_the_model, right_labs_pass, wrong_labs_fail)
+
+
+def engines_agree() -> None:
+    """Both engines do the same with frames at the borders of the example labs."""
+    borders = _test("verify", "test_borders")
+    for path in borders.LABS:
+        borders.assert_engines_agree(path)
 
 
 def right_labs_pass() -> None:
