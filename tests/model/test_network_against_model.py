@@ -22,13 +22,9 @@ from iochain import Engine, Net
 
 EXAMPLES = int(os.environ.get("IOCHAIN_EXAMPLES", "100"))
 STEPS = 20
-REASONS = [
+OFTEN = [
     "LINK_DOWN",
-    "NO_LINK",
-    "CABLE_CUT",
     "BLOCKED",
-    "BPDU_GUARD",
-    "ERR_DISABLED",
     "NO_UPLINK",
     "DISCONNECTED",
     "REVERSE_PATH",
@@ -37,8 +33,8 @@ REASONS = [
     "NO_PORT",
     "VLAN_MISMATCH",
     "MTU_EXCEEDED",
-    "TRANSMIT_QUEUE",
 ]
+RARELY = ["NO_LINK", "CABLE_CUT", "BPDU_GUARD", "ERR_DISABLED", "TRANSMIT_QUEUE"]
 
 met: Counter[str] = Counter()
 """Sites, deliveries, drops by reason, changes of uplinks, RARP frames, cut windows, over the whole run."""
@@ -61,7 +57,7 @@ class ChangingNetwork(RuleBasedStateMachine):
         self.nets = [as_iochain(site).start(engine) for engine in (Engine.PLAIN, Engine.PATHS)]
         met["sites"] += 1
 
-    @rule(sent=of_the_machine(lambda slow: st.lists(st.tuples(st.sampled_from(GAPS), sendings(slow)), max_size=8)))
+    @rule(sent=of_the_machine(lambda slow: st.lists(st.tuples(st.sampled_from(GAPS), sendings(slow)), max_size=12)))
     def send(self, sent: list[tuple[int, Sending]]) -> None:
         time_ns = self.slow.now
         for gap_ns, one in sent:
@@ -166,5 +162,7 @@ def test_much_happened() -> None:
         pytest.skip("the comparison did not run here")
     for what in ("failovers", "delivered", "rarp delivered", "cut windows"):
         assert met[what] >= EXAMPLES // 2, (what, met)
-    for reason in REASONS:
-        assert met[reason] >= EXAMPLES // 50, (reason, met)
+    for reason in OFTEN:
+        assert met[reason] >= EXAMPLES // 10, (reason, met)
+    for reason in RARELY:
+        assert met[reason] >= EXAMPLES // 500, (reason, met)
