@@ -153,6 +153,7 @@ def _count_in(row: Any, entry: int, tag: int, counters: int) -> None:
         _U8,
         _I32,
         _I64,
+        _I64,
     )
 )
 def take(
@@ -170,16 +171,17 @@ def take(
     kinds: Any,
     whys: Any,
     scratch: Any,
+    room: Any,
 ) -> int:
     """Send rows from ``first`` on; gives the index of the first that the table does not know, unless it ``skips``.
 
     ``kinds[i]`` becomes what is known; ``whys[i]`` the drop of those LOST. Where rows ``enter``, they get the port that
-    they came in by and are counted there, and ``entries`` counts them by the path of their entry.
+    they came in by and are counted there, and ``entries`` counts them by the path of their entry. ``room`` is for BLOCK
+    keys, here and below.
     """
     more = plan[MORE]
     hashes = np.empty(BLOCK, np.int64)
-    keys = np.empty(BLOCK * (KEY_WORDS + more), np.int64)
-    key_start, key_bytes = keys.ctypes.data, 8 * (KEY_WORDS + more)
+    key_start, key_bytes = room.ctypes.data, 8 * (KEY_WORDS + more)
     start, mask, plan_start, scratch_start = table.ctypes.data, len(table) - 1, plan.ctypes.data, scratch.ctypes.data
     count_start = counters.ctypes.data
     for block in range(first, end, BLOCK):
@@ -210,22 +212,22 @@ def take(
     return end
 
 
-@compiled(types.int64(ROWS, types.int64, _I64, _TABLE, types.int64, _I64, _I64))
-def unknown(rows: Any, first: int, plan: Any, table: Any, generation: int, found: Any, scratch: Any) -> int:
+@compiled(types.int64(ROWS, types.int64, _I64, _TABLE, types.int64, _I64, _I64, _I64))
+def unknown(rows: Any, first: int, plan: Any, table: Any, generation: int, found: Any, scratch: Any, room: Any) -> int:
     """Fill ``found`` with the indices of rows from ``first`` on that the table does not know; gives how many."""
     more = plan[MORE]
-    key = np.empty(KEY_WORDS + more, np.int64)
+    key = room.ctypes.data
     start, mask = table.ctypes.data, len(table) - 1
     count = 0
     for i in range(first, len(rows)):
-        hashed = _make_key(rows[i], plan.ctypes.data, scratch.ctypes.data, key.ctypes.data)
-        if _find(key.ctypes.data, hashed, start, mask, more, generation) < 0:
+        hashed = _make_key(rows[i], plan.ctypes.data, scratch.ctypes.data, key)
+        if _find(key, hashed, start, mask, more, generation) < 0:
             found[count] = i
             count += 1
     return count
 
 
-@compiled(types.int64(ROWS, _I64, _TABLE, types.int64, _U8, _I32, _I32, _I32, _I32, _I32, _I32, _I64))
+@compiled(types.int64(ROWS, _I64, _TABLE, types.int64, _U8, _I32, _I32, _I32, _I32, _I32, _I32, _I64, _I64))
 def insert(
     rows: Any,
     plan: Any,
@@ -239,44 +241,44 @@ def insert(
     paths: Any,
     whys: Any,
     scratch: Any,
+    room: Any,
 ) -> int:
     """Put what became of rows into the table, which has room, save of those UNKNOWN; gives how many are new."""
     more = plan[MORE]
-    key = np.empty(KEY_WORDS + more, np.int64)
+    key = room.ctypes.data
     start, mask = table.ctypes.data, len(table) - 1
     made = 0
     for i in range(len(rows)):
         if kinds[i] == UNKNOWN:
             continue
-        hashed = _make_key(rows[i], plan.ctypes.data, scratch.ctypes.data, key.ctypes.data)
-        at = _find(key.ctypes.data, hashed, start, mask, more, generation)
+        hashed = _make_key(rows[i], plan.ctypes.data, scratch.ctypes.data, key)
+        at = _find(key, hashed, start, mask, more, generation)
         if at < 0:
             at = -at
             made += 1
             for j in range(KEY_WORDS):
-                store_le64(at + 8 * (KEY + j), key[j])
+                store_le64(at + 8 * (KEY + j), room[j])
             for j in range(more):
-                store_le64(at + 8 * (SLOT + j), key[KEY_WORDS + j])
-        store_le64(at, generation << 8 | kinds[i])
-        store_le64(at + 8 * FROM_TO, entries[i] << 32 | ports[i] & _LOW)
-        store_le64(at + 8 * TAGS, entry_tags[i] << 32 | tags[i] & _LOW)
-        store_le64(at + 8 * WHY, paths[i] << 32 | whys[i] & _LOW)
+                store_le64(at + 8 * (SLOT + j), room[KEY_WORDS + j])
+        store_le64(at, generation << 8 | np.int64(kinds[i]))
+        store_le64(at + 8 * FROM_TO, np.int64(entries[i]) << 32 | np.int64(ports[i]) & _LOW)
+        store_le64(at + 8 * TAGS, np.int64(entry_tags[i]) << 32 | np.int64(tags[i]) & _LOW)
+        store_le64(at + 8 * WHY, np.int64(paths[i]) << 32 | np.int64(whys[i]) & _LOW)
     return made
 
 
-@compiled(types.void(_TABLE, types.int64, _TABLE))
-def move(table: Any, generation: int, larger: Any) -> None:
+@compiled(types.void(_TABLE, types.int64, _TABLE, _I64))
+def move(table: Any, generation: int, larger: Any, room: Any) -> None:
     """Put all slots of a generation into a larger table."""
     mask, more = len(larger) - 1, table.shape[1] - SLOT
-    key = np.empty(KEY_WORDS + more, np.int64)
     for i in range(len(table)):
         if table[i, STATE] >> 8 != generation:
             continue
         for j in range(KEY_WORDS):
-            key[j] = table[i, KEY + j]
+            room[j] = table[i, KEY + j]
         for j in range(more):
-            key[KEY_WORDS + j] = table[i, SLOT + j]
-        slot = _hash_of(key.ctypes.data, more) & mask
+            room[KEY_WORDS + j] = table[i, SLOT + j]
+        slot = _hash_of(room.ctypes.data, more) & mask
         while larger[slot, STATE] >> 8 == generation:
             slot = (slot + 1) & mask
         for j in range(table.shape[1]):

@@ -65,6 +65,7 @@ class Ways:
     _plan: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(shortcut.PAIRS, np.int64))
     _known: tuple[int, int] = (-1, -1)  # masks that grew, and epochs of the memories
     _scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))
+    _room: npt.NDArray[np.int64] = field(factory=lambda: _room(0))
 
     @property
     def is_usable(self) -> bool:
@@ -113,6 +114,7 @@ class Ways:
             kinds,
             whys,
             self._scratch,
+            self._room,
         )
         return stopped
 
@@ -122,7 +124,9 @@ class Ways:
         That is before the first row that wants to write: what comes later has to see what it wrote.
         """
         found = np.empty(len(batch) - first, np.int64)
-        count = shortcut.unknown(batch.rows, first, self._plan, self._table, self._generation, found, self._scratch)
+        count = shortcut.unknown(
+            batch.rows, first, self._plan, self._table, self._generation, found, self._scratch, self._room
+        )
         done = self._put_together(batch.taken(found[:count]))
         return len(batch) if done == count else int(found[done])
 
@@ -216,6 +220,7 @@ class Ways:
             made.paths,
             made.whys,
             self._scratch,
+            self._room,
         )
 
     def _make_room(self, more: int) -> None:
@@ -226,7 +231,7 @@ class Ways:
         if self.ways + more > _FULLEST * len(self._table):
             size = 1 << int((self.ways + more) / _FULLEST).bit_length()
             larger = np.zeros((size, self._table.shape[1]), np.int64)
-            shortcut.move(self._table, self._generation, larger)
+            shortcut.move(self._table, self._generation, larger, self._room)
             self._table = larger
 
     def _forget(self) -> None:
@@ -264,6 +269,7 @@ class Ways:
         elif not np.array_equal(plan, self._plan):
             self._plan = plan
             self._table = np.zeros((_FIRST_SLOTS, shortcut.SLOT + int(plan[shortcut.MORE])), np.int64)
+            self._room = _room(int(plan[shortcut.MORE]))
             self._forget()
         return plan is not None
 
@@ -320,3 +326,8 @@ _NOTHING: Final = Batch(np.zeros(0, ROW))
 def _of_kind(batch: Batch, kinds: npt.NDArray[np.uint8], kind: int) -> Batch:
     chosen = np.flatnonzero(kinds == kind)
     return batch.taken(chosen) if len(chosen) else _NOTHING
+
+
+def _room(more: int) -> npt.NDArray[np.int64]:
+    """Room for a block of keys with so many more words."""
+    return np.zeros(shortcut.BLOCK * (shortcut.KEY_WORDS + more), np.int64)
