@@ -262,6 +262,8 @@ def _back(network: SlowNetwork) -> Iterator[Action]:
     """What would give something back that is lost."""
     for port, causes in sorted(network.causes.items()):
         for cause in sorted(causes - {NO_CABLE}):
+            if cause == ERR_DISABLED and not network.is_jack(port):
+                continue
             if cause in (LINK, NIC, ERR_DISABLED):
                 yield {LINK: "link_up", NIC: "nic_up", ERR_DISABLED: "reopen"}[cause], (port,)
             else:
