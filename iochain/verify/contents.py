@@ -95,6 +95,8 @@ def _of_switches() -> list[Content]:
     bpdu, pvst = b"\x42\x42\x03", b"\xaa\xaa\x03\x00\x00\x0c\x01\x0b"
     lengths = [len(llc).to_bytes(2, "big") + llc for llc in (bpdu, pvst)]
     stacked = [struct.pack(">HHH", tag, tci, EXPERIMENTAL) for tag, tci in ((0x8100, 20), (0x8100, 0), (0x88A8, 10))]
+    packets = [ipv4(_UDP, SENDER_IP, RECEIVER_IP ^ n, transport(_UDP)).data for n in range(4)]
+    stacked += [b"\x81\x00\x00\x14" + packet for packet in packets]
     others = [kind.to_bytes(2, "big") for kind in (0x88CC, 0x8809, 0x0800, 0x0806, 0x86DD)]
     return [Content(data, is_ordinary=False) for data in (*lengths, *stacked, *others)]
 
