@@ -309,6 +309,8 @@ def usual(draw: st.DrawFn, lab: Lab) -> list[tuple[str, bytes]]:
         (one.name, BROADCAST + one.mac + rest[0]),
         (one.name, outside + one.mac + rest[1]),
     ]
+    if draw(st.integers(0, 3)) == 3:
+        made.append((one.name, bytes.fromhex("0180c2000000") + one.mac + b"\0\x26\x42\x42\3" + bytes(43)))
     live = [uplink for uplink in switch.uplinks if uplink in lab.live]
     return [*made, *((uplink, one.effective_mac + outside + tag + rest[0]) for uplink in live)]
 
@@ -335,7 +337,7 @@ def slow_settings(draw: st.DrawFn, lab: Lab) -> tuple[str, ...]:
         f"portgroup.{group}.shaping.burst=1500",
         "host.esx1.settings.Net.NetShaperQueueSizeMin=1",
     )
-    if not switch.uplinks or draw(st.integers(0, 3)) == 3:
+    if not switch.uplinks or draw(st.booleans()):
         return shaped
     speed = f"nic.{draw(st.sampled_from(switch.uplinks))}.speed=10 Mbit/s"
     return (speed, f"host.esx1.settings.Net.MaxNetifTxQueueLen={draw(st.sampled_from([1, 1, 4]))}")
