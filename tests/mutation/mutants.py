@@ -183,8 +183,8 @@ def _wrong(node: ast.AST) -> Iterator[Any]:
             yield lambda: node.__setattr__("operand", ast.UnaryOp(ast.Not(), node.operand))
         case ast.BinOp(op=op) if type(op) in OPERATORS:
             yield lambda: setattr(node, "op", OPERATORS[type(op)]())
-        case ast.Constant(value=value) if type(value) is int:
-            yield lambda: setattr(node, "value", value + 1)
+        case ast.Constant() if type(number := node.value) is int:
+            yield lambda: setattr(node, "value", number + 1)
         case ast.keyword(arg="except_"):
             yield lambda: setattr(node, "value", ast.Constant(None))
         case ast.Attribute(attr=name, ctx=ast.Load()) if name in OTHER:

@@ -22,7 +22,8 @@ def test_engines_agree_at_the_borders(path: Path) -> None:
 def assert_engines_agree(path: Path) -> None:
     wiring = Lab.load(path).wiring
     borders = Borders.of(wiring, (), ())
-    frames, sender = [], []
+    frames: list[bytes] = []
+    sender: list[int] = []
     for port in wiring.ports:
         some = list(borders.frames(port, EACH))
         frames += some
