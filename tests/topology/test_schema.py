@@ -13,7 +13,7 @@ from iochain.topology.schema import json_schema
 from iochain.topology.shape import NAMES, fields
 
 ROOT = Path(__file__).parents[2]
-LABS = sorted(path for folder in ("pcaps", "examples") for path in ROOT.glob(f"{folder}/**/*.yaml"))
+LABS = sorted(path for folder in ("pcaps", "examples") for path in ROOT.glob(f"{folder}/**/*.lab.yaml"))
 CHECKER: Any = jsonschema.Draft202012Validator(json_schema())
 
 

@@ -1,7 +1,7 @@
 """Puts each mutant into a process of its own and has the properties look for it; says which of them survive.
 
-``python tests/mutation/run.py [--every N]``. The exit code is 1 if fewer than 90 % are killed, or if a survivor is not
-explained in docs/mutation.md.
+``python tests/mutation/kill_mutants.py [--every N]``. The exit code is 1 if fewer than 90 % are killed, or if a
+survivor is not explained in docs/mutation.md.
 """
 
 import os
