@@ -1,4 +1,4 @@
-"""Mutants can be made, are many, and put a fault into a function; whether properties find them, kill_mutants.py says."""
+"""Mutants can be made, are many, and put a fault into a function; whether properties find them, another script says."""
 
 from mutants import Mutant, function_of, mutants
 
