@@ -329,5 +329,5 @@ def _of_kind(batch: Batch, kinds: npt.NDArray[np.uint8], kind: int) -> Batch:
 
 
 def _room(more: int) -> npt.NDArray[np.int64]:
-    """Room for a block of keys with so many more words."""
-    return np.zeros(shortcut.BLOCK * (shortcut.KEY_WORDS + more), np.int64)
+    """Room for a block of keys with so many more words, and the place of each."""
+    return np.zeros(shortcut.BLOCK * (1 + shortcut.KEY_WORDS + more), np.int64)
