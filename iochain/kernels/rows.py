@@ -38,8 +38,6 @@ ETHERNET_BYTES: Final = 14
 NO_TAG: Final = -1
 FROM_UPLINK: Final = 1
 """Flag of a row: the frame came in by an uplink."""
-MSS_IS_MTU: Final = 2
-"""Flag of a row: nothing is known of the segment size yet but the MTU."""
 NOWHERE: Final = -1
 SERIAL_BITS: Final = 40
 MAX_TIME_NS: Final = 2**63 - 1

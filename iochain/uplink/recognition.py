@@ -4,7 +4,7 @@ A capture has no such metadata. A TCP frame longer than the MTU is a large packe
 largest full segment which its flow has sent so far, else what the MTU leaves. A full segment is one that another had to
 follow: data without PSH, FIN, SYN or RST, and at least 536 bytes (RFC 9293, 3.7.1). A checksum field that holds the
 sum of the pseudo-header, as guests leave it, and would be wrong as a checksum, is still to be filled. All of this is
-the emulator's choice.
+the emulator's choice. In a lab without offloads nobody asks at the entry; there the wire has large packets sized.
 """
 
 from typing import Any, Final
@@ -68,6 +68,17 @@ class Recognition:
         return mark_rows(rows, self.mtus, self.from_flows, index, found, self._keys, self._sizes)
 
 
+def give_sizes(rows: Any, mtus: npt.NDArray[np.int32]) -> None:
+    """Give large packets that have no segment size what the MTU leaves; ``mtus`` is by row, 0: not asked of this row.
+
+    For labs without offloads, where nobody looks at frames as they enter.
+    """
+    index = np.empty(len(rows), np.int64)
+    index = index[: find_large(rows, mtus, index)]
+    if len(index):
+        size_rows(rows, mtus, index, find_all(rows, index))
+
+
 _IPV4, _IPV6, _PLAIN_IPV4 = 0x0008, 0xDD86, 0x450008  # as a little-endian load sees them; the last without options
 _TAG_TYPES = (0x0081, 0xA888, 0x0091)
 _TUNNEL_PORTS = (4789, 8472, 6081)
@@ -81,7 +92,7 @@ _PORTS = types.Array(types.int32, 1, "C")
 
 
 @part
-def _is_long(row: Any, mtu: int) -> bool:
+def is_long(row: Any, mtu: int) -> bool:
     """Whether a row is longer than its port's MTU, layer 2 header and a tag not counted."""
     over = row.wire_length - ETHERNET_BYTES - mtu
     if mtu == 0 or over <= 0:
@@ -126,7 +137,7 @@ def _asks_of_transport(at: int, there: int, addresses: int, protocol: int, lengt
 @part
 def _is_suspect(row: Any, mtu: int) -> bool:
     """Whether a row has to be looked at closely; what is neither long, odd, a tunnel nor undone has not."""
-    if _is_long(row, mtu):
+    if is_long(row, mtu):
         return True
     rest, there = row.address + row.skip, row.length - ADDRESS_BYTES
     if there < 30:
@@ -173,14 +184,18 @@ def _flow(base: int, found: int) -> int:
 
 
 @part
-def _mss_of(mtu: int, flow: int, keys: Any, sizes: Any, found: int) -> int:
-    """The segment size of a large packet, if it has more payload than that, else 0."""
+def _size_of(mtu: int, full: int, found: int) -> int:
+    """The segment size of a long frame, 0: it is no large packet. ``full`` is its flow's full segment, 0: not known."""
+    result, protocol = get(found, h.RESULT), get(found, h.PROTOCOL)
+    if result == h.CUT and protocol != h.UDP:
+        return max(mtu - _LEAST_HEADERS, 1)
+    if result != h.FOUND or protocol != h.TCP:
+        return 0
     network = get(found, h.OUTER_NETWORK) if get(found, h.OUTER_NETWORK) else get(found, h.NETWORK)
-    mss = mtu - (get(found, h.PAYLOAD) - network)
-    slot = flow >> 20 & FLOWS - 1
-    if keys[slot] == flow and sizes[slot]:
-        mss = min(mss, sizes[slot])
-    return mss if 0 < mss < get(found, h.END) - get(found, h.PAYLOAD) else 0
+    size = mtu - (get(found, h.PAYLOAD) - network)
+    if full:
+        size = min(size, full)
+    return size if 0 < size < get(found, h.END) - get(found, h.PAYLOAD) else 0
 
 
 @part
@@ -207,20 +222,38 @@ def mark_rows(rows: Any, mtus: Any, from_flows: int, index: Any, found: Any, key
         row, mtu = rows[index[i]], mtus[rows[index[i]].port]
         headers = vectors + h.BYTES * i
         base = row.address + row.skip - ADDRESS_BYTES
-        is_long, result = _is_long(row, mtu), get(headers, h.RESULT)
-        if result == h.FOUND and get(headers, h.PROTOCOL) == h.TCP:
-            flow = _flow(base, headers) if from_flows else 0
+        full = 0
+        if from_flows and get(headers, h.RESULT) == h.FOUND and get(headers, h.PROTOCOL) == h.TCP:
+            flow = _flow(base, headers)
+            slot = flow >> 20 & FLOWS - 1
+            full = sizes[slot] if keys[slot] == flow else 0
             payload = get(headers, h.END) - get(headers, h.PAYLOAD)
             flags = load_u8(base + get(headers, h.TRANSPORT_AT) + 13)
-            if is_long:
-                row.mss = _mss_of(mtu, flow, keys, sizes, headers)
-            elif from_flows and payload >= SMALLEST_FULL_SEGMENT and flags & _FULL_FLAGS == _FULL:
-                slot = flow >> 20 & FLOWS - 1
-                sizes[slot] = max(payload, sizes[slot]) if keys[slot] == flow else payload
-                keys[slot] = flow
-        elif is_long and result == h.CUT and get(headers, h.PROTOCOL) != h.UDP:
-            row.mss = max(mtu - _LEAST_HEADERS, 1)
+            is_full = payload >= SMALLEST_FULL_SEGMENT and flags & _FULL_FLAGS == _FULL
+            if is_full and not is_long(row, mtu):
+                keys[slot], sizes[slot] = flow, max(payload, full)
+        if is_long(row, mtu):
+            row.mss = _size_of(mtu, full, headers)
         if _is_undone(row, base, headers):
             row.checksum = 1
         marked += 1 if row.mss != 0 or row.checksum == 1 else 0
     return marked
+
+
+@compiled(types.int64(ROWS, _PORTS, _ROW_INDEX))
+def find_large(rows: Any, mtus: Any, index: Any) -> int:
+    """Fill ``index`` with the rows that are longer than their MTU and have no mss; gives how many."""
+    count = 0
+    for i in range(len(rows)):
+        if rows[i].mss == 0 and is_long(rows[i], mtus[i]):
+            index[count] = i
+            count += 1
+    return count
+
+
+@compiled(types.void(ROWS, _PORTS, _ROW_INDEX, _TABLE))
+def size_rows(rows: Any, mtus: Any, index: Any, found: Any) -> None:
+    """Write the mss of the rows in ``index``, of which no flow is known."""
+    for i in range(len(index)):
+        row = rows[index[i]]
+        row.mss = _size_of(mtus[index[i]], 0, found.ctypes.data + h.BYTES * i)

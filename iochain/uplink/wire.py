@@ -13,19 +13,17 @@ import numpy.typing as npt
 from attrs import define, frozen
 from numba import types
 
-from iochain.batch import EMPTY, Batch, Instant, Waiting
+from iochain.batch import EMPTY, Batch, Instant, Rows, Waiting
 from iochain.chain import Drop, Passed, Reason
-from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.parse import TRANSPORT, parse_row
 from iochain.kernels.raw import load_le64, store_le64
-from iochain.kernels.rows import ETHERNET_BYTES, MSS_IS_MTU, NO_TAG, ROWS, TAG_BYTES
+from iochain.kernels.rows import NO_TAG, ROWS, TAG_BYTES
+from iochain.uplink.recognition import give_sizes, is_long
 
 SMALLEST_FRAME: Final = 60
 FCS_BYTES: Final = 4
 OVERHEAD_BYTES: Final = FCS_BYTES + 8 + 12
 GAP_BITS: Final = 12 * 8
-_LARGEST_HEADERS: Final = 40  # of IPv4 and TCP without options: where a cut frame does not show them
 
 
 @frozen
@@ -104,7 +102,7 @@ class Wires:
         rows, supers = batch.rows, int(self.super_frames.sum())
         lost = send(rows, lanes, by_port, self.lanes, self.queues)
         if int(self.super_frames.sum()) > supers:
-            infer_mss(rows, np.zeros(w.COUNT, np.int64))
+            give_sizes(rows, self._mtus(rows, lanes[rows["port"]] if by_port else lanes))
         dropped = EMPTY
         if lost:
             is_lost = rows["flags"] & _LOST != 0
@@ -112,6 +110,11 @@ class Wires:
             dropped.rows["flags"] &= 255 - _LOST
         released = self.waiting.release(batch, until)
         return Passed(released, dropped, np.zeros(lost, np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
+
+    def _mtus(self, rows: Rows, lanes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """The MTU of each row's link; 0 for rows that this wire does not send."""
+        is_sent = (lanes >= 0) & (rows["flags"] & _LOST == 0)
+        return np.where(is_sent, self.lanes[lanes, _MTU], 0).astype(np.int32)
 
 
 _STATE = types.Array(types.int64, 2, "C")
@@ -166,8 +169,7 @@ def _wait(lane: int, queue: int, places: int, started: int) -> None:
 def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any) -> int:
     """Give every row, in its place, the time at which its FCS is sent, rounded up to ns; gives how many are _LOST.
 
-    ``lanes`` is by row or by port. A frame takes room in the queue until its first bit is sent. A super-frame without
-    mss gets the MTU, and the flag that says so.
+    ``lanes`` is by row or by port. A frame takes room in the queue until its first bit is sent.
     """
     lost = 0
     places = queues.shape[1]
@@ -184,11 +186,8 @@ def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any) -> int:
             lost += 1
             continue
         _pad(row, _get(lane, _SMALLEST))
-        if row.wire_length - ETHERNET_BYTES > _get(lane, _MTU) + TAG_BYTES:
+        if is_long(row, _get(lane, _MTU)):
             _put(lane, _SUPER, _get(lane, _SUPER) + 1)
-            if row.mss == 0:
-                row.mss = _get(lane, _MTU)
-                row.flags |= MSS_IS_MTU
         busy, rest, rate = _get(lane, _BUSY), _get(lane, _REST), _get(lane, _RATE)
         if busy < arrival:
             busy, rest = arrival, 0
@@ -208,20 +207,3 @@ def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any) -> int:
         _put(lane, _BUSY, busy)
         _put(lane, _REST, rest)
     return lost
-
-
-@compiled(types.void(ROWS, types.Array(types.int64, 1, "C")))
-def infer_mss(rows: Any, words: Any) -> None:
-    """Where a super-frame has the MTU for its mss, take its headers from it; ``words`` is room to parse in.
-
-    A kernel of its own: the parser in :func:`send` would be compiled at every first start, and super-frames are rare.
-    """
-    for i in range(len(rows)):
-        row = rows[i]
-        if row.flags & MSS_IS_MTU == 0:
-            continue
-        headers = _LARGEST_HEADERS
-        if parse_row(row, words.ctypes.data, TRANSPORT) >> w.PAYLOAD_OFFSET & 1:
-            headers = words[w.PAYLOAD_OFFSET] - words[w.NETWORK_OFFSET]
-        row.mss = max(1, row.mss - headers)
-        row.flags &= 255 - MSS_IS_MTU

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from one_frame import EVERYONE, data, two_hosts
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
 
 from iochain import Lab
 from iochain.chain import Reason
@@ -104,6 +106,26 @@ def test_moves_are_counted_and_shown(tmp_path: Path, capsys: Capture) -> None:
     assert document["mac_moves"] == [{"switch": "sw1", "mac": str(VM1), "moves": 2}]
     told = told_by(capsys, *arguments)
     assert "MACs that moved between ports of a physical switch" in told
+
+
+@pytest.mark.parametrize("engine", ["plain", "paths"])
+@pytest.mark.parametrize(
+    ("host_mtu", "payload", "passes"),
+    [
+        (1500, 4000, True),  # whole, but segments of 1500 would fit
+        (1500, 64000, True),
+        (9000, 4000, False),  # one jumbo frame
+        (9000, 64000, False),  # segments of 9000 would not fit
+    ],
+)
+def test_super_frames_without_offloads(host_mtu: int, payload: int, passes: bool, engine: str, tmp_path: Path) -> None:
+    text = LAB.replace("uplinks: [vmnic0]", f"uplinks: [vmnic0], mtu: {host_mtu}") + "options: {offloads: none}\n"
+    (tmp_path / "lab.yaml").write_text(text, encoding="utf-8")
+    sent = Ether(src=str(VM1), dst=str(VM2)) / IP() / TCP() / bytes(payload)
+    done = Lab.load(tmp_path / "lab.yaml").replay(capture(tmp_path / "in.pcap", [bytes(sent)]), engine=engine)
+    assert [fate.data for fate in done.deliveries("vm2")] == [bytes(sent)] * passes
+    at_switch = [one.dropped.drop.reason for one in done.drops if one.dropped.where.startswith("sw1.1")]
+    assert at_switch == ([] if passes else [Reason.MTU_EXCEEDED])
 
 
 def test_the_same_lab_in_python() -> None:

@@ -1,6 +1,7 @@
 """The wire against a slow exact model in fractions: when the last bit is sent, padding, transmit queue, no drift."""
 
 import math
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -205,12 +206,21 @@ def test_links_do_not_touch_each_other_and_frames_come_out_in_order() -> None:
 # -- super-frames
 
 
+def tcp(length: int, protocol: int = 6) -> bytes:
+    """EtherType and headers of an IPv4 packet of this many bytes, of which the payload is missing."""
+    network = struct.pack(">BBHIBBH8x", 0x45, 0, length, 0, 64, protocol, 0)
+    return b"\x08\x00" + network + struct.pack(">HHIIBBHHH", 1, 2, 3, 4, 5 << 4, 0x10, 100, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("rest", "length", "mss", "counted"),
     [
-        (b"\x08\x00\x45" + bytes(8) + b"\x06" + bytes(10), 3000, 1460, 1),
-        (b"\x08\x00", 1514, 0, 0),
-        (b"\x08\x00", 1518, 0, 0),
+        (tcp(2986), 3000, 1460, 1),
+        (tcp(1500), 1514, 0, 0),
+        (tcp(1501), 1515, 1460, 1),
+        (tcp(2986, 17), 3000, 0, 1),  # no stage lets such a one pass
+        (b"\x81\x00\x00\x05" + tcp(1500), 1518, 0, 0),
+        (b"\x81\x00\x00\x05" + tcp(1501), 1519, 1460, 1),
     ],
 )
 def test_super_frames_are_counted_and_given_a_segment_size(rest: bytes, length: int, mss: int, counted: int) -> None:
@@ -219,3 +229,14 @@ def test_super_frames_are_counted_and_given_a_segment_size(rest: bytes, length: 
     out = wire.run(state, batch_of([(data(rest=rest, length=length), 0)]), FOREVER).batch
     assert out.column("mss").tolist() == [mss]
     assert state.super_frames.tolist() == [counted]
+
+
+def test_segment_sizes_are_by_link_and_for_what_is_sent() -> None:
+    wires = Wire.bank([Wire(10**9), Wire(10**9, mtu=2000), Wire(10**9, 0)])
+    batch = batch_of([(data(rest=tcp(2986), length=3000), 0) for _ in range(5)])
+    batch.rows["mss"][1] = 700
+    batch.rows["length"][2] = 40  # cut: its headers are taken to be the shortest
+    passed = wires.run(batch, np.array([0, 0, 1, 2, -1], np.int32), FOREVER)
+    assert passed.batch.column("mss").tolist() == [0, 1460, 1960, 700]
+    assert passed.dropped.column("mss").tolist() == [0]
+    assert wires.super_frames.tolist() == [2, 1, 0]
