@@ -1,9 +1,7 @@
 """Writing one pcapng with an interface for each place that frames are seen at, their directions and comments."""
 
 import os
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from os import PathLike, fspath
 from types import TracebackType
@@ -14,6 +12,7 @@ import numpy.typing as npt
 from attrs import frozen
 
 from iochain.batch import Batch, Rows
+from iochain.capture.beside import Beside
 from iochain.capture.endings import CaptureError
 from iochain.capture.formats import (
     BLOCK_BYTES,
@@ -40,8 +39,8 @@ NO_COMMENT: Final = -1
 Numbers = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
-_BUFFERS: Final = 3
-"""Buffers of a writer: one that is filled, and at most two that are being written meanwhile."""
+_MOST_BATCHES: Final = 2
+"""So many batches may wait for being packed and written."""
 _NANOSECONDS: Final = 9
 _FIRST_COMMENTS: Final = 16
 _ROOM_BESIDE: Final = PACKET_BYTES + 1024
@@ -56,7 +55,10 @@ class OutInterface:
 
 
 class PcapngWriter:
-    """One section, little-endian, nanoseconds. Whole blocks go out together, so that a killed process tears one."""
+    """One section, little-endian, nanoseconds. Whole blocks go out together, so that a killed process tears one.
+
+    What is more than a buffer is packed and written on another core, while the caller goes on.
+    """
 
     def __init__(
         self, target: str | PathLike[str] | BinaryIO, interfaces: Sequence[OutInterface], comment: str = ""
@@ -74,6 +76,7 @@ class PcapngWriter:
         self._comments: dict[str, int] = {}
         self._options: list[npt.NDArray[np.uint8]] = []
         self._option_table = np.zeros(_FIRST_COMMENTS, OPTION)
+        self._beside: Beside | None = None
         self._target.write(section_header(comment) + b"".join(described(interface) for interface in interfaces))
 
     def __enter__(self) -> "PcapngWriter":
@@ -87,6 +90,7 @@ class PcapngWriter:
     @property
     def bytes(self) -> int:
         """How long the capture is by now, in bytes."""
+        self._wait()
         return self._target.bytes + self._filled
 
     def comment(self, text: str) -> int:
@@ -106,26 +110,27 @@ class PcapngWriter:
         """Write all frames of a batch, each at its interface (by number), in the order of the batch.
 
         ``direction`` is 0 (unknown), 1 (inbound) or 2 (outbound); ``comment`` a number from :meth:`comment`, or -1.
-        Each is an array with an element per frame, or one number for all. Raises CaptureError (disk full, for example).
+        Each is an array with an element per frame, or one number for all. Neither rows nor numbers may change before
+        the next :meth:`flush`. Raises CaptureError (disk full, for example), which may be of frames given before.
         """
         count = len(batch)
         interfaces = checked(interface, count, np.int32, 0, len(self.interfaces), "interface")
         directions = checked(direction, count, np.uint8, 0, 3, "direction")
         comments = checked(comment, count, np.int32, NO_COMMENT, len(self._options), "comment")
         rows: Rows = np.ascontiguousarray(batch.rows)
-        done = 0
-        while done < count:
-            target, room = self._buffer.ctypes.data + self._filled, len(self._buffer) - self._filled
-            done, filled = pack_blocks(rows, done, interfaces, directions, comments, self._option_table, target, room)
-            self._filled += filled
-            if done < count:
-                self._make_room(rows[done])
+        work = (self._pack, rows, batch.pins, interfaces, directions, comments, self._option_table)
+        if self._beside is None and self._target.bytes + self._filled > BUFFER_BYTES:
+            self._beside = Beside("capture writer", _MOST_BATCHES)
+        if self._beside is None:
+            work[0](*work[1:])
+        else:
+            self._beside.do(*work)
         self.frames += count
 
     def flush(self) -> None:
         """Hand everything that was written to the operating system."""
-        self._target.write(self._buffer[: self._filled])
-        self._filled = 0
+        self._wait()
+        self._write_filled()
 
     def close(self) -> None:
         """Write what is left and close the file; a second time does nothing. Raises CaptureError."""
@@ -133,13 +138,36 @@ class PcapngWriter:
             if not self._target.is_closed:
                 self.flush()
         finally:
+            if self._beside is not None:
+                self._beside.close()
+                self._beside = None
             self._target.close()
 
+    def _wait(self) -> None:
+        """Until all that was given is packed."""
+        if self._beside is not None:
+            self._beside.wait()
+
+    def _pack(
+        self, rows: Rows, pins: object, interfaces: Numbers, directions: Numbers, comments: Numbers, options: Numbers
+    ) -> None:
+        """Put rows into the buffer, and write it where it is full; ``pins`` keep alive what rows point into."""
+        done = 0
+        while done < len(rows):
+            target, room = self._buffer.ctypes.data + self._filled, len(self._buffer) - self._filled
+            done, filled = pack_blocks(rows, done, interfaces, directions, comments, options, target, room)
+            self._filled += filled
+            if done < len(rows):
+                self._make_room(rows[done])
+
+    def _write_filled(self) -> None:
+        self._target.write(self._buffer[: self._filled])
+        self._filled = 0
+
     def _make_room(self, row: Any) -> None:
-        """Have the buffer written, and go on with another; where a single frame is greater than it, make it greater."""
+        """Empty the buffer; where a single frame is greater than it, make it greater."""
         if self._filled:
-            self._buffer = self._target.write_beside(self._buffer, self._filled)
-            self._filled = 0
+            self._write_filled()
             return
         needed = int(row["length"]) + int(row["pad"]) + _ROOM_BESIDE + max(map(len, self._options), default=0)
         self._buffer = known(np.empty(max(needed, len(self._buffer)), np.uint8))
@@ -153,8 +181,6 @@ class Target:
         self.bytes = 0
         self.is_closed = False
         self._fault: CaptureError | None = None
-        self._writer: ThreadPoolExecutor | None = None
-        self._under_way: deque[tuple[Future[None], Bytes]] = deque()
         self._is_ours = isinstance(target, str | PathLike)
         self._stream: Any = target
         self.name = fspath(target) if isinstance(target, str | PathLike) else getattr(target, "name", "the stream")
@@ -168,32 +194,6 @@ class Target:
 
     def write(self, block: Any) -> None:
         """Write all bytes. Raises CaptureError where the system refuses some; nothing is written after that."""
-        self._wait()
-        self._write(block)
-        self.bytes += len(block)
-
-    def write_beside(self, buffer: Bytes, count: int) -> Bytes:
-        """Write the first ``count`` bytes of a buffer while the caller goes on; gives a buffer that is free.
-
-        Raises CaptureError, as :meth:`write`, for what was written before.
-        """
-        if self._writer is None:
-            self._writer = ThreadPoolExecutor(1, "capture writer")
-        size = len(buffer)
-        self.bytes += count
-        self._under_way.append((self._writer.submit(self._write, buffer[:count]), buffer))
-        if len(self._under_way) < _BUFFERS:
-            return known(np.empty(size, np.uint8))
-        written, buffer = self._under_way.popleft()
-        written.result()
-        return buffer
-
-    def _wait(self) -> None:
-        """Until all that is written beside is written."""
-        while self._under_way:
-            self._under_way.popleft()[0].result()
-
-    def _write(self, block: Any) -> None:
         if self._fault:
             raise self._fault
         rest = memoryview(block).cast("B")
@@ -205,20 +205,12 @@ class Target:
                 rest = rest[written:]
         except OSError as error:
             self._fault = CaptureError(f"{self.name}: cannot be written: {_reason(error)}")
-            self._close()
+            self.close()
             raise self._fault from error
+        self.bytes += len(block)
 
     def close(self) -> None:
         """Close the file; a stream of the caller's, and standard output, stay open. Raises CaptureError."""
-        try:
-            self._wait()
-        finally:
-            if self._writer is not None:
-                self._writer.shutdown()
-                self._writer = None
-            self._close()
-
-    def _close(self) -> None:
         self.is_closed = True
         try:
             if self._is_ours:
