@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
 
+from iochain.banked import Banked
 from iochain.batch import EMPTY, Batch, Instant, Waiting, joined_pins, pins_of
 from iochain.chain import Passed
 from iochain.kernels.checked import known
@@ -52,7 +53,7 @@ class Aggregated(IntEnum):
 
 
 @frozen
-class Aggregation:
+class Aggregation(Banked["Aggregators"]):
     """How far TCP segments are put together, and which; lengths are of IP packets.
 
     A large packet is done when it has ``max_frames``, or more than ``max_bytes`` less the MTU. ``other_options``: TCP
@@ -102,14 +103,6 @@ class Aggregation:
         """By the driver layer of legacy drivers (Net.VmklnxLROEnabled, Net.VmklnxLROMaxAggr)."""
         only = dict.fromkeys(("ipv6", "other_options", "flush_on_psh", "same_macs", "sums"), False)
         return cls(mtu, max_frames=max_frames, **{**only, **more})
-
-    def start(self) -> "Aggregators":
-        """No poll, no session."""
-        return Aggregators.of([self])
-
-    def run(self, state: "Aggregators", batch: Batch, until: Instant) -> Passed:
-        """Put frames together."""
-        return state.run(batch, np.zeros(len(batch), np.int32), until)
 
     @classmethod
     def bank(cls, stages: Sequence["Aggregation"]) -> "Aggregators":

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from attrs import define, frozen
 from numba import types
 
+from iochain.banked import Banked
 from iochain.batch import Batch, Instant
 from iochain.chain import Drop, Passed, Reason
 from iochain.kernels.checked import CHECKED, known
@@ -59,7 +60,7 @@ class Checked(IntEnum):
 
 
 @frozen
-class ChecksumFill:
+class ChecksumFill(Banked["Fills"]):
     """Frames whose checksum must be computed get it, if they are of one of these kinds; all others pass untouched.
 
     A frame whose payload the snap length cut stays as it is: nobody can sum what is not there (the emulator's choice).
@@ -68,14 +69,6 @@ class ChecksumFill:
     kinds: frozenset[Kind] = ALL_KINDS
     by: By = By.KERNEL
 
-    def start(self) -> "Fills":
-        """Nothing counted."""
-        return Fills.of([self])
-
-    def run(self, state: "Fills", batch: Batch, until: Instant) -> Passed:
-        """Fill checksums."""
-        return state.run(batch, np.zeros(len(batch), np.int32), until)
-
     @classmethod
     def bank(cls, stages: Sequence["ChecksumFill"]) -> "Fills":
         """The stages of many ports."""
@@ -83,21 +76,13 @@ class ChecksumFill:
 
 
 @frozen
-class ChecksumCheck:
+class ChecksumCheck(Banked["Checks"]):
     """A NIC checks what it receives: right frames are verified, wrong ones pass as they are, and are counted.
 
     What the snap length cut is taken to be right (the emulator's choice).
     """
 
     kinds: frozenset[Kind] = ALL_KINDS
-
-    def start(self) -> "Checks":
-        """Nothing counted."""
-        return Checks.of([self])
-
-    def run(self, state: "Checks", batch: Batch, until: Instant) -> Passed:
-        """Check checksums."""
-        return state.run(batch, np.zeros(len(batch), np.int32), until)
 
     @classmethod
     def bank(cls, stages: Sequence["ChecksumCheck"]) -> "Checks":

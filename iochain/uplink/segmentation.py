@@ -7,6 +7,7 @@ segment with lengths, identification and checksum of their own, a jumbo payload 
 have the time of their packet, and are numbered by ``part``.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum, IntEnum
 from typing import Any, Final
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from attrs import define, frozen
 from numba import types
 
+from iochain.banked import Banked
 from iochain.batch import Batch, Instant
 from iochain.chain import Drop, Passed, Reason
 from iochain.kernels.checked import known
@@ -47,7 +49,7 @@ class Segmented(IntEnum):
 
 
 @frozen
-class Segmentation:
+class Segmentation(Banked["Segmenters"]):
     """Large TCP packets of these kinds become segments; whatever has no ``mss``, or is of another kind, passes.
 
     Headers from the IP header on and ``mss`` have to fit into ``mtu``; 0: that is not checked. Without ``sums`` the
@@ -59,14 +61,6 @@ class Segmentation:
     by: By = By.KERNEL
     sums: bool = True
     accurate_ecn: bool = False
-
-    def start(self) -> "Segmenters":
-        """Nothing counted."""
-        return Segmenters.of([self])
-
-    def run(self, state: "Segmenters", batch: Batch, until: Instant) -> Passed:
-        """Segment large packets."""
-        return state.run(batch, np.zeros(len(batch), np.int32), until)
 
     @classmethod
     def bank(cls, stages: Sequence["Segmentation"]) -> "Segmenters":
@@ -87,7 +81,7 @@ class SplitMode(Enum):
 
 
 @frozen
-class LargeSplit:
+class LargeSplit(Banked["Splitters"]):
     """Large TCP packets become two or more that are large still, before a VM gets them (Net.VmxnetDoTsoSplit).
 
     HALVED: the first half has ceil(n / 2) of n segments. PIECES: of at most ``size`` bytes of payload, in whole
@@ -99,14 +93,6 @@ class LargeSplit:
     mode: SplitMode
     size: int = 17500
     bound: int = 12
-
-    def start(self) -> "Splitters":
-        """Nothing counted."""
-        return Splitters.of([self])
-
-    def run(self, state: "Splitters", batch: Batch, until: Instant) -> Passed:
-        """Cut large packets."""
-        return state.run(batch, np.zeros(len(batch), np.int32), until)
 
     @classmethod
     def bank(cls, stages: Sequence["LargeSplit"]) -> "Splitters":
@@ -120,12 +106,35 @@ _MODE, _SIZE, _BOUND, _AT, _CAME = range(5)
 
 
 @define
-class Segmenters:
-    """The settings of the stages of many ports, and what they did: a row of ``counters`` each."""
+class Cutters(ABC):
+    """The settings of the stages of many ports, and what they did to large packets: a row of ``counters`` each."""
 
     lanes: npt.NDArray[np.int64]
     counters: npt.NDArray[np.int64]
     held: int = 0
+
+    concerns = staticmethod(asks)
+
+    def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
+        """Cut large packets; nothing waits here."""
+        index = _large(batch.rows)
+        if not len(index):
+            return Passed(batch)
+        found = find_all(batch.rows, index)
+        work = np.zeros((len(index), _WORK_COLUMNS), np.int64)
+        self.plan(batch.rows, lanes, index, found, work)
+        return _cut(batch, index, found, work)
+
+    @abstractmethod
+    def plan(
+        self, rows: Any, lanes: npt.NDArray[np.int32], index: npt.NDArray[np.int64], found: Any, work: Any
+    ) -> None:
+        """Say in ``work`` what becomes of each row in ``index``, and count it."""
+
+
+@define
+class Segmenters(Cutters):
+    """Those of :class:`Segmentation`."""
 
     @classmethod
     def of(cls, stages: Sequence[Segmentation]) -> "Segmenters":
@@ -135,26 +144,16 @@ class Segmenters:
         ]
         return cls(np.array(settings, np.int64), np.zeros((len(stages), len(Segmented)), np.int64))
 
-    concerns = staticmethod(asks)
-
-    def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
-        """Segment large packets; nothing waits here."""
-        index = _large(batch.rows)
-        if not len(index):
-            return Passed(batch)
-        found = find_all(batch.rows, index)
-        work = np.zeros((len(index), _WORK_COLUMNS), np.int64)
-        plan_segments(batch.rows, lanes, self.lanes, self.counters, index, found, work)
-        return _cut(batch, index, found, work)
+    def plan(
+        self, rows: Any, lanes: npt.NDArray[np.int32], index: npt.NDArray[np.int64], found: Any, work: Any
+    ) -> None:
+        """All its segments, or a drop."""
+        plan_segments(rows, lanes, self.lanes, self.counters, index, found, work)
 
 
 @define
-class Splitters:
-    """The settings of the stages of many ports with their last instant, and what they did."""
-
-    lanes: npt.NDArray[np.int64]
-    counters: npt.NDArray[np.int64]
-    held: int = 0
+class Splitters(Cutters):
+    """Those of :class:`LargeSplit`, each with its last instant, and how many large packets came at that."""
 
     @classmethod
     def of(cls, stages: Sequence[LargeSplit]) -> "Splitters":
@@ -162,19 +161,13 @@ class Splitters:
         settings = [(stage.mode.value, stage.size, stage.bound, -1, 0) for stage in stages]
         return cls(np.array(settings, np.int64), np.zeros((len(stages), len(Segmented)), np.int64))
 
-    concerns = staticmethod(asks)
-
-    def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
-        """Cut large packets; nothing waits here."""
-        index = _large(batch.rows)
-        if not len(index):
-            return Passed(batch)
+    def plan(
+        self, rows: Any, lanes: npt.NDArray[np.int32], index: npt.NDArray[np.int64], found: Any, work: Any
+    ) -> None:
+        """Pieces, by how many came at the instant before."""
         came = np.empty(len(index), np.int64)
-        count_arrivals(batch.rows, lanes, self.lanes, index, came)
-        found = find_all(batch.rows, index)
-        work = np.zeros((len(index), _WORK_COLUMNS), np.int64)
-        plan_pieces(batch.rows, lanes, self.lanes, self.counters, came, index, found, work)
-        return _cut(batch, index, found, work)
+        count_arrivals(rows, lanes, self.lanes, index, came)
+        plan_pieces(rows, lanes, self.lanes, self.counters, came, index, found, work)
 
 
 def _large(rows: Any) -> npt.NDArray[np.int64]:
