@@ -4,20 +4,18 @@ The number of stories is 200, or what the environment variable IOCHAIN_EXAMPLES 
 were worth it: many frames arrive, every reason for a drop occurs, and most frames that could be remembered were.
 """
 
-import os
 from collections import Counter
 
 import pytest
 from changing_labs import Story, stories, told
-from hypothesis import HealthCheck, given, settings
+from comparisons import EXAMPLES, assert_many_were_delivered, long_run, skip_unless_run
+from hypothesis import given
 from hypothesis import strategies as st
 
 from iochain.chain import Reason
 from iochain.engine import remembered
 from iochain.engine.network import Engine
 
-EXAMPLES = int(os.environ.get("IOCHAIN_EXAMPLES", "200"))
-LEAST_DELIVERED = 0.3
 LONG_RUN = 1_000
 MISSED_IN_A_SHORT_RUN = 3
 LEAST_REMEMBERED = 0.25
@@ -41,13 +39,7 @@ met: Counter[str] = Counter()
 """Of the whole run: frames, those delivered somewhere, drops by the name of their reason, decisions, walks."""
 
 
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@long_run(EXAMPLES)
 @given(st.data())
 def test_engines_agree(data: st.DataObject) -> None:
     story: Story = data.draw(stories(), "story")
@@ -77,21 +69,17 @@ def test_engines_agree(data: st.DataObject) -> None:
 
 
 def test_many_frames_were_delivered() -> None:
-    if not met:
-        pytest.skip("the comparison did not run here")
-    assert met["delivered"] >= LEAST_DELIVERED * met["frame"]
+    assert_many_were_delivered(met)
 
 
 def test_many_frames_were_remembered_and_some_forgotten() -> None:
-    if not met:
-        pytest.skip("the comparison did not run here")
+    skip_unless_run(met)
     assert met["decided"] - met["walks"] >= LEAST_REMEMBERED * met["decided"]
     assert met["forgotten"] >= met["run"] / 20
 
 
 def test_the_run_met_every_reason() -> None:
     """In a long run; a short one may miss a few of the rare ones, others each time that labs are drawn anew."""
-    if not met:
-        pytest.skip("the comparison did not run here")
+    skip_unless_run(met)
     missed = [reason.name for reason in Reason if reason.name not in ELSEWHERE and not met[reason.name]]
     assert len(missed) <= (0 if EXAMPLES >= LONG_RUN else MISSED_IN_A_SHORT_RUN), missed

@@ -4,11 +4,11 @@ The number of labs is 200, or what the environment variable IOCHAIN_EXAMPLES say
 were worth it: many frames arrive, and every reason for a drop occurs.
 """
 
-import os
 from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from comparisons import EXAMPLES, assert_many_were_delivered, long_run, skip_unless_run
+from hypothesis import given
 from hypothesis import strategies as st
 from labs_and_frames import as_iochain, frames, labs
 from slow_model import Ending, Lab, Outcome, outcome
@@ -19,10 +19,8 @@ from iochain.chain import Reason
 from iochain.engine.network import Engine, Network
 from iochain.replay import fates_of
 
-EXAMPLES = int(os.environ.get("IOCHAIN_EXAMPLES", "200"))
 FRAMES = 24
 LEAST_DROPS = 20
-LEAST_DELIVERED = 0.3
 ON_TIME_OR_OWN = {Reason.SHAPER, Reason.TRANSMIT_QUEUE, Reason.STAGE, Reason.BEACON}
 OF_OFFLOADS = {Reason.TSO_FAILED, Reason.DEVICE_REFUSED, Reason.CHECKSUM, Reason.CUT_HEADERS}
 OF_THE_FABRIC = {
@@ -57,13 +55,7 @@ def replayed(lab: iochain.Lab, sent: list[tuple[str, bytes]], engine: Engine) ->
     return [outcomes[number] for number in range(len(sent))]
 
 
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@long_run(EXAMPLES)
 @given(st.data())
 def test_every_copy_and_every_drop_is_the_models(data: st.DataObject) -> None:
     lab: Lab = data.draw(labs(), "lab")
@@ -78,13 +70,10 @@ def test_every_copy_and_every_drop_is_the_models(data: st.DataObject) -> None:
 
 
 def test_many_frames_were_delivered() -> None:
-    if not met:
-        pytest.skip("the comparison did not run here")
-    assert met["delivered"] >= LEAST_DELIVERED * met["frame"]
+    assert_many_were_delivered(met)
 
 
 @pytest.mark.parametrize("reason", [reason.name for reason in Reason if reason not in LEFT_OUT])
 def test_the_run_met_every_reason(reason: str) -> None:
-    if not met:
-        pytest.skip("the comparison did not run here")
+    skip_unless_run(met)
     assert met[reason] >= LEAST_DROPS

@@ -1,6 +1,5 @@
 """Neither the pieces in which captures are read nor the windows in which a network runs change a byte of the result."""
 
-import os
 import struct
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,7 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from comparisons import EXAMPLES, long_run
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from iochain import Lab
@@ -18,20 +18,13 @@ from iochain.engine.counters import Counters
 from iochain.engine.network import Engine, Network
 from iochain.replay import Fate, Replay, fates_of
 
-EXAMPLES = int(os.environ.get("IOCHAIN_EXAMPLES", "200")) // 2
 PIECES = [256, 300, 1000, 4096, 1 << 20]
 START_NS = 1_700_000_000_000_000_000
 MACS = {name: bytes.fromhex("0050560000") + bytes([i]) for i, name in enumerate(("web", "db", "app", "sniffer"), 1)}
 ROUTER = bytes.fromhex("0200000000fe")
 BROADCAST = b"\xff" * 6
 
-property_run = settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+property_run = long_run(EXAMPLES // 2)
 
 
 def slow_lab() -> Lab:
