@@ -4,8 +4,7 @@
  * Frames lie one behind the other; what is not TCP data with a timestamp or without options is copied. All bytes that
  * go out are written to `out`, and their number is given. With `verify` each segment's checksum is looked at first.
  */
-#include <stdint.h>
-#include <string.h>
+#include "packets.h"
 
 enum { IP = 14, TCP = 34, ACK = 0x10, PSH = 0x08, OTHERS = 0xe7, SESSIONS = 8, POLL = 64, LONGEST = 65535, MTU = 1500 };
 
@@ -19,59 +18,16 @@ typedef struct {
     uint32_t sizes[POLL];
 } session;
 
-static uint16_t load16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
-
-static void store16(uint8_t *at, uint32_t value) { at[0] = (uint8_t)(value >> 8), at[1] = (uint8_t)value; }
-
-static uint32_t load32(const uint8_t *at) {
-    uint32_t value;
-    memcpy(&value, at, 4);
-    return __builtin_bswap32(value);
-}
-
-static void store32(uint8_t *at, uint32_t value) {
-    value = __builtin_bswap32(value);
-    memcpy(at, &value, 4);
-}
-
 static uint64_t load64(const uint8_t *at) {
     uint64_t value;
     memcpy(&value, at, 8);
     return value;
 }
 
-/* The ones' complement sum in the order of memory, not folded. */
-static uint64_t sum(const uint8_t *at, int64_t count) {
-    uint64_t result = 0;
-    int64_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        uint32_t word;
-        memcpy(&word, at + i, 4);
-        result += word;
-    }
-    if (count & 2) {
-        uint16_t word;
-        memcpy(&word, at + i, 2);
-        result += word, i += 2;
-    }
-    if (count & 1) result += at[i];
-    return result;
-}
-
-static uint32_t folded(uint64_t value) {
-    while (value >> 16) value = (value & 0xffff) + (value >> 16);
-    return (uint32_t)value;
-}
-
 static uint64_t pseudo(const uint8_t *frame, uint32_t size) {
     uint8_t behind[4] = {0, 6, 0, 0};
     store16(behind + 2, size);
     return sum(frame + IP + 12, 8) + sum(behind, 4);
-}
-
-static void store_sum(uint8_t *at, uint64_t value) {
-    uint16_t checksum = (uint16_t)~folded(value);
-    memcpy(at, &checksum, 2);
 }
 
 static int is_candidate(const uint8_t *frame, int64_t length) {

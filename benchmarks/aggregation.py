@@ -7,16 +7,14 @@ byte first. The best of several turns counts.
 """
 
 import ctypes
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from bounds import BOUND_HEAD, Bound, aligned, number
+from clibrary import library
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
@@ -24,7 +22,6 @@ from iochain.batch import FOREVER, Batch, batch_of
 from iochain.uplink.aggregation import Aggregation
 from iochain.uplink.checksum import Checksum
 
-HERE: Final = Path(__file__).parent
 MOST_TIMES_C: Final = 1.5
 FEWEST_FRAMES_PER_SECOND: Final = 2e6
 TURNS: Final = 1000
@@ -32,15 +29,6 @@ FRAMES: Final = 690
 """A MiB of 1,514 bytes."""
 
 Bytes = npt.NDArray[np.uint8]
-
-
-def compiled(folder: Path) -> Any:
-    """The C loop."""
-    library = folder / "aggregation.so"
-    subprocess.run(["cc", "-O3", "-shared", "-fPIC", "-o", library, HERE / "aggregation.c"], check=True)
-    function = ctypes.CDLL(str(library)).aggregate
-    function.restype = ctypes.c_int64
-    return function
 
 
 def received(flows: int, payload: int = 1448, count: int = FRAMES) -> Batch:
@@ -83,6 +71,7 @@ def seconds(*works: Callable[[], object], before: Callable[[], object] = lambda:
 
 def in_c(function: Any, batch: Batch, stage: Aggregation, out: Bytes) -> Callable[[], int]:
     """The C loop over a batch whose frames lie one behind the other."""
+    function.restype = ctypes.c_int64
     lengths, times = batch.rows["length"].astype(np.int64), batch.rows["time_ns"].copy()
     first, *arrays = (ctypes.c_void_p(int(batch.rows["address"][0])), *map(_pointer, (lengths, times)))
     numbers = [ctypes.c_int64(value) for value in (len(batch), stage.poll_ns, stage.verify)]
@@ -116,14 +105,13 @@ def main() -> None:
         batch.rows["checksum"] = Checksum.VERIFIED
     small = received(8, 10, 14_000)
     small.rows["checksum"] = Checksum.VERIFIED
-    with tempfile.TemporaryDirectory() as folder:
-        function = compiled(Path(folder))
-        found = [
-            compared("one flow of 1,514 bytes", plain, verified[0], function),
-            compared("eight flows of 1,514 bytes", plain, verified[1], function),
-            compared("eight flows of 1,514 bytes, verified here", verifying, received(8), function),
-            compared("eight flows of 76 bytes", plain, small, function),
-        ]
+    loop = library("aggregation").aggregate
+    found = [
+        compared("one flow of 1,514 bytes", plain, verified[0], loop),
+        compared("eight flows of 1,514 bytes", plain, verified[1], loop),
+        compared("eight flows of 1,514 bytes, verified here", verifying, received(8), loop),
+        compared("eight flows of 76 bytes", plain, small, loop),
+    ]
     rows = [(name, number(ours / 1e6), number(c / 1e6), number(c / ours)) for name, ours, c in found]
     print(aligned(("", "iochain, M frames/s", "C, M frames/s", "times C"), rows))
     bounds = [Bound(name, c / ours, MOST_TIMES_C, "times C") for name, ours, c in found[:3]]

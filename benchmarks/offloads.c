@@ -3,42 +3,9 @@
  *
  * Frames lie one behind the other; lengths and offsets are given. Both write all bytes anew, and give how many.
  */
-#include <stdint.h>
-#include <string.h>
+#include "packets.h"
 
 enum { IP = 14, TCP = 34, FIN_PSH = 0x09, CWR = 0x80 };
-
-static uint16_t load16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
-
-static void store16(uint8_t *at, uint32_t value) { at[0] = (uint8_t)(value >> 8), at[1] = (uint8_t)value; }
-
-static uint32_t load32(const uint8_t *at) { return (uint32_t)load16(at) << 16 | load16(at + 2); }
-
-static void store32(uint8_t *at, uint32_t value) { store16(at, value >> 16), store16(at + 2, value & 0xffff); }
-
-/* The ones' complement sum in the order of memory, not folded. */
-static uint64_t sum(const uint8_t *at, int64_t count) {
-    uint64_t result = 0;
-    int64_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        uint32_t word;
-        memcpy(&word, at + i, 4);
-        result += word;
-    }
-    if (count & 2) {
-        uint16_t word;
-        memcpy(&word, at + i, 2);
-        result += word, i += 2;
-    }
-    if (count & 1) result += at[i];
-    return result;
-}
-
-static void store_sum(uint8_t *at, uint64_t value) {
-    while (value >> 16) value = (value & 0xffff) + (value >> 16);
-    uint16_t folded = (uint16_t)~value;
-    memcpy(at, &folded, 2);
-}
 
 static void sum_tcp(uint8_t *frame, int64_t length) {
     uint8_t behind[4] = {0, 6, 0, 0};

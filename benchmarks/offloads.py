@@ -6,16 +6,14 @@ Both sides get the same frames in memory; the results are compared byte by byte 
 """
 
 import ctypes
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from bounds import Bound, aligned, number
+from bounds import BOUND_HEAD, Bound, aligned, number
+from clibrary import library
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
@@ -24,18 +22,10 @@ from iochain.uplink.checksum import Checksum, ChecksumFill
 from iochain.uplink.recognition import Recognition
 from iochain.uplink.segmentation import Segmentation
 
-HERE: Final = Path(__file__).parent
 MOST_TIMES_C: Final = 1.5
 MSS: Final = 1448
 TURNS: Final = 200
 Bytes = npt.NDArray[np.uint8]
-
-
-def compiled(folder: Path) -> Any:
-    """The C loops as a library."""
-    library = folder / "offloads.so"
-    subprocess.run(["cc", "-O3", "-shared", "-fPIC", "-o", library, HERE / "offloads.c"], check=True)
-    return ctypes.CDLL(str(library))
 
 
 def frames(count: int, payload: int) -> Batch:
@@ -85,17 +75,16 @@ def main() -> None:
     large, full, small = frames(16, 65_160), frames(690, MSS), frames(14_563, 6)  # a MiB each, as readers hand on
     large.rows["mss"] = MSS
     out = np.zeros(2 * int(max(batch.rows["length"].sum() for batch in (large, full, small))), np.uint8)
-    with tempfile.TemporaryDirectory() as folder:
-        loops = compiled(Path(folder))
-        found = [
-            compared("segmentation of 64 KB", Segmentation(1500), large, in_c(loops.segment, large, out, MSS), out),
-            compared("checksum fill, 1,514 bytes", ChecksumFill(), full, in_c(loops.fill, full, out), out),
-            compared("checksum fill, 72 bytes", ChecksumFill(), small, in_c(loops.fill, small, out), out),
-        ]
+    loops = library("offloads")
+    found = [
+        compared("segmentation of 64 KB", Segmentation(1500), large, in_c(loops.segment, large, out, MSS), out),
+        compared("checksum fill, 1,514 bytes", ChecksumFill(), full, in_c(loops.fill, full, out), out),
+        compared("checksum fill, 72 bytes", ChecksumFill(), small, in_c(loops.fill, small, out), out),
+    ]
     rows = [(name, number(ours / 1e9), number(c / 1e9), number(c / ours)) for name, ours, c in found]
     print(aligned(("", "iochain, GB/s", "C, GB/s", "times C"), rows))
     bounds = [Bound(name, c / ours, MOST_TIMES_C, "times C") for name, ours, c in found[:2]]
-    print(aligned(("what", "measured", "wanted", ""), [bound.row for bound in bounds]))
+    print(aligned(BOUND_HEAD, [bound.row for bound in bounds]))
     small.rows["checksum"] = Checksum.AS_IT_IS
     recognition = Recognition.of(np.array([1500], np.int32))
     recognition.mark(small.rows)
