@@ -14,6 +14,7 @@ from attrs.converters import optional
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting, joined, source_and_serial
 from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWriter, Source, read_captures
+from iochain.capture.reader import PIECE_BYTES
 from iochain.chain import From, Port, PortKind, Reason
 from iochain.changes import smallest_change
 from iochain.engine.counters import Counters, DropCount
@@ -56,7 +57,7 @@ class Options:
     limit: int | None = None
     output: str | None = field(default=None, converter=optional(fspath))
     points: tuple[CapturePoint, ...] = DEFAULT_POINTS
-    piece_bytes: int = 1 << 20
+    piece_bytes: int = PIECE_BYTES
     timeline: Timeline | None = field(default=None, converter=optional(timeline_of))
     engine: Engine = field(factory=default_engine, converter=Engine)
 

@@ -17,6 +17,9 @@ from iochain.capture.streams import STANDARD_INPUT
 from iochain.kernels.rows import MAX_TIME_NS, NOWHERE
 
 LEAST_PIECE_BYTES: Final = 256
+PIECE_BYTES: Final = 4 << 20
+"""Of large frames a window wants more than a MiB, to be worth its fixed cost."""
+_SMALL_SHARE_BYTES: Final = 1 << 18
 _SPARE_BUFFERS: Final = 2
 _MAX_SOURCES: Final = 1 << 20
 
@@ -32,7 +35,7 @@ class Piece(NamedTuple):
 def read_captures(
     paths: Sequence[str | PathLike[str]],
     *,
-    piece_bytes: int = 1 << 20,
+    piece_bytes: int = PIECE_BYTES,
     start_ns: int | None = None,
     stop_ns: int | None = None,
     limit: int | None = None,
@@ -40,8 +43,8 @@ def read_captures(
     """Open captures, to be read as one in the order of (time, source, serial).
 
     Frames with ``start_ns`` <= time < ``stop_ns`` are kept (nanoseconds since 1970), of these the first ``limit``.
-    ``-`` is standard input. Bytes are read ``piece_bytes`` at a time (256 or more), which changes the speed and
-    never the result. Raises CaptureError if a path cannot be opened or is no capture.
+    ``-`` is standard input. A piece of ``piece_bytes`` (256 or more) is held at a time, of many captures a smaller one
+    each, which changes the speed and never the result. Raises CaptureError if a path cannot be opened or is no capture.
     """
     if piece_bytes < LEAST_PIECE_BYTES:
         raise ValueError(f"piece_bytes is {piece_bytes}; it must be {LEAST_PIECE_BYTES} or more")
@@ -68,7 +71,8 @@ class CaptureReader:
         self._late: list[Interface] = []
         self._late_numbers = np.empty(0, np.int64)
         self._left = limit
-        self._pool = BufferPool(piece_bytes, kept=len(paths) + _SPARE_BUFFERS)
+        share = max(piece_bytes // max(len(paths), 1), min(piece_bytes, _SMALL_SHARE_BYTES))
+        self._pool = BufferPool(share, kept=len(paths) + _SPARE_BUFFERS)
         try:
             for number, path in enumerate(paths):
                 self.sources.append(Source(path, number, self._pool, self._number_of, start_ns, stop_ns))

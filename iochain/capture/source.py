@@ -29,7 +29,10 @@ from iochain.kernels.tags import lift_tags
 
 _MAGIC_BYTES: Final = 4
 _ROW_PER_BYTES: Final = 64
-_LEAST_ROWS: Final = 16
+_LEAST_ROWS, _MOST_ROWS = 16, 1 << 14
+"""Frames that are handed out at once: their rows, and what is read of their bytes, stay in the cache."""
+_STEP_BYTES: Final = 1 << 20
+"""So much is read at once, and walked while it is in the cache."""
 _FIRST_INTERFACES: Final = 4
 _PCAP_MAGICS: Final = {
     magic.to_bytes(_MAGIC_BYTES, order): (order == "big", exponent)
@@ -68,7 +71,8 @@ class Source:
         self._number_of = number_of
         self._wants_more = False
         self._offset = 0
-        self._capacity = max(pool.buffer_bytes // _ROW_PER_BYTES, _LEAST_ROWS)
+        self._capacity = min(max(pool.buffer_bytes // _ROW_PER_BYTES, _LEAST_ROWS), _MOST_ROWS)
+        self._is_at_end = False
         self._other_links: Counter[str] = Counter()
         self._walks = np.zeros(1, WALK)
         self._walk: Any = self._walks[0]
@@ -187,13 +191,19 @@ class Source:
         self._add_interface(Interface(self.number, link_type=link_type, snap_length=snap_length), Clock(exponent))
 
     def _load(self) -> None:
-        """Walk on once: to the end of the piece, or until the rows are full."""
+        """Walk on until the rows are full, or the piece."""
         if self._wants_more:
             self._refill(int(self._walk["need"]))
         rows = np.empty(self._capacity, ROW)
         self._walk["rows"] = 0
-        while (halt := self._walker(self._walks, rows, self._table)) == Halt.BLOCK:
-            self._read_block()
+        while True:
+            halt = self._walker(self._walks, rows, self._table)
+            if halt == Halt.BLOCK:
+                self._read_block()
+            elif halt != Halt.MORE or self._is_at_end or not self._has_room:
+                break
+            else:
+                self._fill()
         self.rows = rows[: self._walk["rows"]]
         lift_tags(self.rows)
         self._wants_more = halt == Halt.MORE
@@ -205,9 +215,9 @@ class Source:
             self._end_of_stream()
 
     @property
-    def _is_at_end(self) -> bool:
-        """Whether the stream has ended, because it did not fill the piece."""
-        return int(self._walk["end"]) < len(self.pin.memory)
+    def _has_room(self) -> bool:
+        """Whether the piece has room for what the walk needs next."""
+        return int(self._walk["position"]) + int(self._walk["need"]) <= len(self.pin.memory)
 
     @property
     def _record_offset(self) -> int:
@@ -226,8 +236,17 @@ class Source:
         self._offset += position
         walk["memory"], walk["position"] = piece.address, 0
         walk["record"] -= position
-        walk["end"] = left + self._stream.fill(piece.view(left))
-        piece.holds(int(walk["end"]))
+        walk["end"] = left
+        self._fill()
+
+    def _fill(self) -> None:
+        """Read on into the piece: a step, or more where the walk could not go on with that."""
+        walk = self._walk
+        end = int(walk["end"])
+        wanted = min(max(end + _STEP_BYTES, int(walk["position"]) + int(walk["need"])), len(self.pin.memory))
+        walk["end"] = end + self._stream.fill(self.pin.view(end, wanted))
+        self._is_at_end = int(walk["end"]) < wanted
+        self.pin.holds(int(walk["end"]))
 
     def _pass_over(self, count: int, scratch: Buffer) -> None:
         """Read ``count`` bytes of a block that is skipped, and forget them."""
