@@ -269,8 +269,8 @@ class Element:
 
     @property
     def is_batch(self) -> bool:
-        """Whether it is a batch stage."""
-        return isinstance(self.stage, BatchStage)
+        """Whether it is a batch stage. What ``isinstance`` finds out, which takes ten times as long for a protocol."""
+        return hasattr(self.stage, "start") and hasattr(self.stage, "run")
 
 
 @define
