@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     )
     from iochain.frame import Derived, Frame, Mac, Table
     from iochain.inference import InferredLab, infer
-    from iochain.lab import Lab, Net, Outcome
+    from iochain.lab import Lab
+    from iochain.net import Net, Outcome
     from iochain.replay import Fate, Replay
     from iochain.topology.mistakes import LabError
 
@@ -49,8 +50,8 @@ _HOMES = {
     "Lab": "lab",
     "LabError": "topology.mistakes",
     "Mac": "frame",
-    "Net": "lab",
-    "Outcome": "lab",
+    "Net": "net",
+    "Outcome": "net",
     "Passed": "chain",
     "Port": "chain",
     "Ports": "chain",

@@ -21,7 +21,7 @@ from iochain.version import __version__
 
 if TYPE_CHECKING:
     from iochain.engine.summary import EngineSummary
-    from iochain.lab import Outcome
+    from iochain.net import Outcome
     from iochain.replay import Fate, Replay
 
 Document = dict[str, Any]

@@ -9,7 +9,8 @@ from iochain.cli import options
 from iochain.cli.text import say
 
 if TYPE_CHECKING:
-    from iochain.lab import Lab, Outcome
+    from iochain.lab import Lab
+    from iochain.net import Outcome
 
 
 @click.command(

@@ -12,7 +12,7 @@ from iochain.chain import Reason
 from iochain.engine.counters import Counters
 from iochain.experiment.agenda import Timer
 from iochain.experiment.live import Action
-from iochain.lab import Net, Outcome
+from iochain.net import Net, Outcome
 from iochain.replay import Fate
 from iochain.testing.framebytes import FrameBytes
 from iochain.testing.played import Event, Send

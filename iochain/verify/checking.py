@@ -19,7 +19,8 @@ from iochain.chain import From
 from iochain.changes import smallest_change
 from iochain.engine.network import Engine
 from iochain.engine.path import Dropped
-from iochain.lab import Lab, Outcome
+from iochain.lab import Lab
+from iochain.net import Outcome
 from iochain.topology.wiring import Wiring
 from iochain.verify.breaches import breaches
 from iochain.verify.deciding import deciding

@@ -19,7 +19,8 @@ from iochain.cli import main, program
 from iochain.engine.network import Engine, default_engine
 from iochain.engine.plain import Plain
 from iochain.engine.remembered import Remembered
-from iochain.lab import Net, PortHandle
+from iochain.lab import PortHandle
+from iochain.net import Net
 
 ROOT = Path(__file__).parents[2]
 CAPTURE, LAB = str(ROOT / "pcaps" / "web-and-db.pcapng"), str(ROOT / "pcaps" / "web-and-db.lab.yaml")

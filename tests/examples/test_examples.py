@@ -33,7 +33,7 @@ def test_says_the_same_in_both_engines(
             fates.append(fate)
             yield fate
 
-    monkeypatch.setattr("iochain.lab.fates_of", noted)
+    monkeypatch.setattr("iochain.net.fates_of", noted)
     said = []
     for engine in (Engine.PLAIN, Engine.PATHS):
         monkeypatch.setenv("IOCHAIN_ENGINE", engine.value)

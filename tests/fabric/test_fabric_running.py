@@ -12,7 +12,7 @@ from iochain.engine.network import Engine
 from iochain.experiment.actions import Reopen, cut_cable, link_down, link_up, mend_cable
 from iochain.fabric.ports import PortState
 from iochain.frame import Mac
-from iochain.lab import Net
+from iochain.net import Net
 from iochain.replay import Fate
 
 VM1, VM2 = Mac("00:50:56:00:00:01"), Mac("00:50:56:00:00:02")
