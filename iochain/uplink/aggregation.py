@@ -21,6 +21,7 @@ from iochain.batch import EMPTY, Batch, Instant, Waiting, joined_pins, pins_of
 from iochain.chain import Passed
 from iochain.kernels.checked import known
 from iochain.kernels.rows import ROW
+from iochain.uplink import candidates as c
 from iochain.uplink import sessions as s
 
 LONGEST: Final = 65535
@@ -113,12 +114,12 @@ class Aggregation(Banked["Aggregators"]):
     def rules(self) -> int:
         """The yes and no of the settings, as bits."""
         bits = {
-            s.IPV6: self.ipv6,
-            s.OTHER_OPTIONS: self.other_options,
-            s.FLUSH_ON_PSH: self.flush_on_psh,
-            s.SAME_MACS: self.same_macs,
-            s.SUMS: self.sums,
-            s.VERIFY: self.verify,
+            c.IPV6: self.ipv6,
+            c.OTHER_OPTIONS: self.other_options,
+            c.FLUSH_ON_PSH: self.flush_on_psh,
+            c.SAME_MACS: self.same_macs,
+            c.SUMS: self.sums,
+            c.VERIFY: self.verify,
         }
         return sum(bit for bit, is_set in bits.items() if is_set)
 

@@ -1,7 +1,6 @@
-"""Sessions of LRO, compiled: which received TCP frames become one, when that leaves, and what bytes it has.
+"""Sessions of LRO, compiled: which candidates become one frame, when that leaves, and what bytes it has.
 
-The rules are those of vmklinux (inet_lro.c of ESXi 6.7); what other kinds of LRO do besides is in the settings of a
-lane. All state is numbers: a row of ``lanes`` for each port, ``slots`` rows of ``sessions`` for each lane, the first
+All state is numbers: a row of ``lanes`` for each port, ``slots`` rows of ``sessions`` for each lane, the first
 frame of each session in ``heads``, and a chain of ``pieces``, which say where the payload lies. Parts are handed
 addresses, not arrays.
 """
@@ -27,10 +26,11 @@ from iochain.kernels.raw import (
     store_le64,
     store_u8,
 )
-from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, FROM_UPLINK, MAX_TIME_NS, NO_TAG, ROW, ROWS
-from iochain.uplink.checksum import Checksum, folded, header_total, pseudo, swapped, total
+from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, MAX_TIME_NS, ROW, ROWS
+from iochain.uplink import candidates as c
+from iochain.uplink.checksum import folded, header_total, swapped
 
-# Columns of a lane: its settings,
+# Columns of a lane: its settings, of which RULES has bits (:mod:`iochain.uplink.candidates`),
 MTU, MAX_BYTES, MAX_FRAMES, SLOTS, RULES, POLL_NS, POLL_FRAMES, THRESHOLD, NUMERATOR, DENOMINATOR, BACKOFF = range(11)
 # the poll that is open, if POLLED is not 0, and before when nothing may leave;
 DEADLINE, POLLED, OPEN, LISTED, NOT_BEFORE = range(11, 16)
@@ -38,9 +38,6 @@ DEADLINE, POLLED, OPEN, LISTED, NOT_BEFORE = range(11, 16)
 TAKEN, GIVEN, WAIT, COUNTED = range(16, 20)
 FRAMES, BYTES, LARGE, UNSERVED, PAUSED, WRONG = range(COUNTED, COUNTED + 6)
 LANE_COLUMNS: Final = COUNTED + 6
-
-IPV6, OTHER_OPTIONS, FLUSH_ON_PSH, SAME_MACS, SUMS, VERIFY = 1, 2, 4, 8, 16, 32
-"""Bits of RULES."""
 
 # Columns of a session; one of no frames is free. LENGTH counts from the IP header,
 # PAYLOAD_AT and STAMP_AT from the first byte; MACS and HEAD are where the first frame begins, without and with skip.
@@ -57,17 +54,8 @@ PIECE_COLUMNS: Final = 3
 OUT, NEXT_OUT, NEXT_MADE, NEXT_PIECE, STATE, MERGED, ROOM = range(7)
 HANDED_COLUMNS: Final = 7
 
-_AS_IT_IS, _MUST, _VERIFIED = (int(state) for state in Checksum)
 _ROW_BYTES: Final = ROW.itemsize
 _TIME_AT, _CHECKSUM_AT = (int(ROW.fields[name][1]) for name in ("time_ns", "checksum"))  # type: ignore[index]
-_IPV4, _IPV6_TYPE, _TCP = 0x0800, 0x86DD, 6
-_IPV4_BYTES, _IPV6_BYTES, _TCP_BYTES = 20, 40, 20
-_TCP_OVER_IPV4, _TCP_OVER_IPV6 = ETHERNET_BYTES + _IPV4_BYTES, ETHERNET_BYTES + _IPV6_BYTES
-_ACK_FLAG, _PSH_FLAG, _OTHER_FLAGS = 0x10, 0x08, 0xE7  # CWR, ECE, URG, RST, SYN, FIN
-_MF_AND_OFFSET, _OFFSET = 0x3FFF, 0x1FFF
-_CONGESTION = 3
-_NOP_NOP_STAMP = 0x0101080A
-_STAMP_KIND, _STAMP_BYTES = 8, 10
 _LOW = 0xFFFFFFFF
 _AHEAD, _LINE_BYTES = 6, 64  # how many frames ahead headers are fetched, and how far their second line is
 
@@ -127,142 +115,10 @@ def _add(at: int, count: int) -> None:
     store_le64(at, load_le64(at) + count)
 
 
-# -- candidates: what stands where is known of them, as they have neither IP options nor extension headers
-
-
-@part
-def _frame(row: Any) -> int:
-    """Where the first address byte would be if the bytes had no tag among them: the base of all offsets."""
-    return row.address + row.skip - ADDRESS_BYTES  # type: ignore[no-any-return]
-
-
-@part
-def _is_tcp(row: Any) -> bool:
-    """Whether it looks like TCP over IPv4, or over IPv6 without extension headers."""
-    if row.length < ETHERNET_BYTES + _IPV4_BYTES + _TCP_BYTES:
-        return False
-    kind = load_be16(_frame(row) + ADDRESS_BYTES)
-    if kind == _IPV4:
-        return bool(load_u8(_frame(row) + ETHERNET_BYTES + 9) == _TCP)
-    return bool(kind == _IPV6_TYPE and load_u8(_frame(row) + ETHERNET_BYTES + 6) == _TCP)
-
-
-@part
-def _is_ipv4(frame: int) -> bool:
-    return bool(load_be16(frame + ADDRESS_BYTES) == _IPV4)
-
-
-@part
-def _is_trusted(row: Any, rules: int) -> bool:
-    """Whether a frame's checksum is known to be right, or the lane's NIC looks at it first."""
-    if row.checksum == _VERIFIED:
-        return True
-    return bool(rules & VERIFY and row.checksum == _AS_IT_IS and row.flags & FROM_UPLINK)
-
-
-@part
-def _has_data(row: Any) -> bool:
-    """Whether a frame shows TCP data, from a few bytes: no candidate is refused here, but for its checksum."""
-    if row.mss != 0 or row.pad != 0 or not _is_tcp(row):
-        return False
-    network = _frame(row) + ETHERNET_BYTES
-    if _is_ipv4(_frame(row)):
-        return bool(load_be16(network + 2) > _IPV4_BYTES + _TCP_BYTES)
-    return bool(load_be16(network + 4) > _TCP_BYTES)
-
-
-@part
-def _may_open(row: Any, rules: int) -> bool:
-    """Whether a frame may be a candidate."""
-    return _is_trusted(row, rules) and _has_data(row)
-
-
-@part
-def _transport_at(row: Any) -> int:
-    """Where the TCP header stands of a frame that looks like TCP; 0 where its ports do not show."""
-    frame = _frame(row)
-    network = frame + ETHERNET_BYTES
-    if _is_ipv4(frame):
-        at, size = ETHERNET_BYTES + (load_u8(network) & 15) * 4, load_be16(network + 2)
-        if load_u8(network) >> 4 != 4 or at < _TCP_OVER_IPV4 or load_be16(network + 6) & _OFFSET:
-            return 0
-    else:
-        at, size = _TCP_OVER_IPV6, _IPV6_BYTES + load_be16(network + 4)
-        if load_u8(network) >> 4 != 6:
-            return 0
-    return at if at + 4 <= min(row.length, ETHERNET_BYTES + size) else 0
-
-
-@part
-def _is_candidate(row: Any, at: int, rules: int) -> bool:
-    """Whether a frame that may be one passes the other tests that do not ask for its session, but for its options."""
-    frame, size = _frame(row), row.wire_length - ETHERNET_BYTES
-    network = frame + ETHERNET_BYTES
-    if at + _TCP_BYTES > row.length:
-        return False
-    if _is_ipv4(frame):
-        if at != _TCP_OVER_IPV4 or load_be16(network + 2) != size or load_be16(network + 6) & _MF_AND_OFFSET:
-            return False
-        congestion = load_u8(network + 1)
-    else:
-        if rules & IPV6 == 0 or load_be16(network + 4) + _IPV6_BYTES != size:
-            return False
-        congestion = load_be16(network) >> 4
-    header, flags = _header_bytes(frame + at), load_u8(frame + at + 13)
-    if congestion & _CONGESTION == _CONGESTION or flags & _ACK_FLAG == 0 or flags & _OTHER_FLAGS != 0:
-        return False
-    return bool(_TCP_BYTES <= header <= row.length - at and header < row.wire_length - at)
-
-
-@part
-def _header_bytes(transport: int) -> int:
-    return (load_u8(transport + 12) >> 4) * 4  # type: ignore[no-any-return]
-
-
-@part
-def _payload_at(row: Any, at: int) -> int:
-    return at + _header_bytes(_frame(row) + at)
-
-
-@part
-def _stamp_at(row: Any, at: int, rules: int) -> int:
-    """How far behind the frame's first byte TSval stands, 0: no timestamp, -1: options that are not put together."""
-    frame, end = _frame(row), _payload_at(row, at)
-    at += _TCP_BYTES
-    if at == end:
-        return 0
-    if end - at == _STAMP_BYTES + 2 and load_be32(frame + at) == _NOP_NOP_STAMP:
-        return at + 4
-    if rules & OTHER_OPTIONS == 0:
-        return -1
-    while at < end:
-        kind = load_u8(frame + at)
-        if kind == 0:  # end of the list
-            return 0
-        if kind == 1:
-            at += 1
-            continue
-        size = load_u8(frame + at + 1) if at + 1 < end else 0
-        if size < 2 or at + size > end:
-            return -1
-        if kind == _STAMP_KIND:
-            return at + 2 if size == _STAMP_BYTES else -1
-        at += size
-    return 0
-
-
-@part
-def _flow(row: Any, at: int) -> int:
-    """Ports, tag and version of a TCP frame in one number."""
-    tag = row.tag if row.tag != NO_TAG else 1 << 16
-    version = 1 if _is_ipv4(_frame(row)) else 0
-    return load_be32(_frame(row) + at) << 18 | tag << 1 | version  # type: ignore[no-any-return]
-
-
 @part
 def _find(row: Any, at: int, sessions: int, slots: int) -> int:
     """Which of a lane's sessions is this flow's; -1: none."""
-    flow, addresses = _flow(row, at), _frame(row) + ETHERNET_BYTES
+    flow, addresses = c.flow(row, at), c.first_byte(row) + ETHERNET_BYTES
     for slot in range(slots):
         session = sessions + slot * 8 * SESSION_COLUMNS
         if load_le64(session + 8 * COUNT) == 0 or load_le64(session + 8 * FLOW) != flow:
@@ -294,7 +150,7 @@ def _stamp_follows(row: Any, stamp_at: int, session: int) -> bool:
     """Whether TSval is not older than the session's, and TSecr not 0 (RFC 7323, 4: numbers modulo 2³²)."""
     if stamp_at == 0:
         return True
-    stamp = _frame(row) + stamp_at
+    stamp = c.first_byte(row) + stamp_at
     newer_by = (load_be32(stamp) - load_le64(session + 8 * STAMP)) & _LOW
     return bool(newer_by < 1 << 31 and load_be32(stamp + 4) != 0)
 
@@ -302,13 +158,13 @@ def _stamp_follows(row: Any, stamp_at: int, session: int) -> bool:
 @part
 def _options_agree(row: Any, at: int, stamp_at: int, session: int) -> bool:
     """Whether all bytes of TCP options but the timestamp are those of the session's first frame."""
-    end = _payload_at(row, at)
+    end = c.payload_at(row, at)
     if end != load_le64(session + 8 * PAYLOAD_AT) or stamp_at != load_le64(session + 8 * STAMP_AT):
         return False
-    at += _TCP_BYTES
-    if end - at == _STAMP_BYTES + 2 and stamp_at == at + 4:  # NOP, NOP, timestamp in both
+    at += c.TCP_BYTES
+    if end - at == c.STAMP_BYTES + 2 and stamp_at == at + 4:  # NOP, NOP, timestamp in both
         return True
-    mine, first = _frame(row), load_le64(session + 8 * HEAD)
+    mine, first = c.first_byte(row), load_le64(session + 8 * HEAD)
     while at < end:
         is_stamp = stamp_at != 0 and stamp_at <= at < stamp_at + 8
         if not is_stamp and load_u8(mine + at) != load_u8(first + at):
@@ -320,42 +176,17 @@ def _options_agree(row: Any, at: int, stamp_at: int, session: int) -> bool:
 @part
 def _follows(row: Any, at: int, stamp_at: int, session: int, lane: int) -> bool:
     """Whether a candidate goes on where its session ends."""
-    if load_be32(_frame(row) + at + 4) != load_le64(session + 8 * NEXT):
+    if load_be32(c.first_byte(row) + at + 4) != load_le64(session + 8 * NEXT):
         return False
     macs = load_le64(session + 8 * MACS)
-    if load_le64(lane + 8 * RULES) & SAME_MACS and (
+    if load_le64(lane + 8 * RULES) & c.SAME_MACS and (
         load_mac(row.address) != load_mac(macs) or load_mac(row.address + 6) != load_mac(macs + 6)
     ):
         return False
-    payload = row.wire_length - _payload_at(row, at)
+    payload = row.wire_length - c.payload_at(row, at)
     if load_le64(session + 8 * LENGTH) + payload > load_le64(lane + 8 * MAX_BYTES):
         return False
     return _options_agree(row, at, stamp_at, session) and _stamp_follows(row, stamp_at, session)
-
-
-# -- sums
-
-
-@part
-def _pseudo(frame: int, at: int, size: int) -> int:
-    """Sum of the pseudo-header of a segment of ``size`` bytes whose TCP header stands at ``at``; not folded."""
-    is_6 = 0 if _is_ipv4(frame) else 1
-    return pseudo(frame, ETHERNET_BYTES, is_6, at - (16 if is_6 else 4), _TCP, size)
-
-
-@part
-def _is_right(row: Any, at: int) -> bool:
-    """Whether a segment's checksum is right; what the snap length cut is taken to be."""
-    frame, size = _frame(row), row.wire_length - at
-    return bool(row.length < row.wire_length or folded(_pseudo(frame, at, size) + total(frame + at, size)) == 0xFFFF)
-
-
-@part_in_line
-def _sum_of_payload(row: Any, at: int) -> int:
-    """Sum of a segment's payload, told from its checksum, which is right, without looking at the payload."""
-    frame = _frame(row)
-    headers = _pseudo(frame, at, row.wire_length - at) + header_total(frame + at, _header_bytes(frame + at))
-    return 0xFFFF - folded(headers)
 
 
 # -- sessions
@@ -366,12 +197,12 @@ def _add_piece(row: Any, at: int, session: int, pieces: int, work: int) -> None:
     """Note where a frame's payload lies; behind one that the snap length cut nothing can follow."""
     if load_le64(session + 8 * IS_WHOLE) == 0:
         return
-    payload_at = _payload_at(row, at)
+    payload_at = c.payload_at(row, at)
     captured = row.length - payload_at
     number = load_le64(work + 8 * NEXT_PIECE)
     store_le64(work + 8 * NEXT_PIECE, number + 1)
     piece = pieces + number * 8 * PIECE_COLUMNS
-    store_le64(piece + 8 * PIECE_AT, _frame(row) + payload_at)
+    store_le64(piece + 8 * PIECE_AT, c.first_byte(row) + payload_at)
     store_le64(piece + 8 * PIECE_BYTES, captured)
     store_le64(piece + 8 * PIECE_NEXT, -1)
     last = load_le64(session + 8 * LAST)
@@ -387,10 +218,10 @@ def _add_piece(row: Any, at: int, session: int, pieces: int, work: int) -> None:
 @part_in_line
 def _grow(row: Any, at: int, stamp_at: int, session: int, rules: int) -> None:
     """What of a frame's headers goes into its session: acknowledgment, window and TSecr of the newest."""
-    frame, payload = _frame(row), row.wire_length - _payload_at(row, at)
+    frame, payload = c.first_byte(row), row.wire_length - c.payload_at(row, at)
     length = load_le64(session + 8 * LENGTH)
-    if rules & SUMS:
-        added = _sum_of_payload(row, at)
+    if rules & c.SUMS:
+        added = c.sum_of_payload(row, at)
         is_odd = (length + ETHERNET_BYTES - load_le64(session + 8 * PAYLOAD_AT)) & 1
         _add(session + 8 * SUM, swapped(added) if is_odd else added)
     _add(session + 8 * COUNT, 1)
@@ -401,25 +232,25 @@ def _grow(row: Any, at: int, stamp_at: int, session: int, rules: int) -> None:
     store_le64(session + 8 * WINDOW, load_be16(frame + at + 14))
     if stamp_at != 0:
         store_le64(session + 8 * ECHO, load_be32(frame + stamp_at + 4))
-    if rules & FLUSH_ON_PSH:
-        store_le64(session + 8 * PUSHED, load_u8(frame + at + 13) & _PSH_FLAG)
+    if rules & c.FLUSH_ON_PSH:
+        store_le64(session + 8 * PUSHED, load_u8(frame + at + 13) & c.PSH)
 
 
 @part
 def _open(row: Any, at: int, stamp_at: int, session: int, rules: int) -> None:
     """A session of no bytes yet, for the flow of a frame; its TSval stays (a newer one would break PAWS)."""
-    payload_at = _payload_at(row, at)
-    store_le64(session + 8 * FLOW, _flow(row, at))
+    payload_at = c.payload_at(row, at)
+    store_le64(session + 8 * FLOW, c.flow(row, at))
     store_le64(session + 8 * MACS, row.address)
-    store_le64(session + 8 * HEAD, _frame(row))
+    store_le64(session + 8 * HEAD, c.first_byte(row))
     store_le64(session + 8 * LENGTH, payload_at - ETHERNET_BYTES)
     store_le64(session + 8 * PAYLOAD_AT, payload_at)
     store_le64(session + 8 * STAMP_AT, stamp_at)
     if stamp_at != 0:
-        store_le64(session + 8 * STAMP, load_be32(_frame(row) + stamp_at))
+        store_le64(session + 8 * STAMP, load_be32(c.first_byte(row) + stamp_at))
     for column in (COUNT, LARGEST, PUSHED, CAPTURED):
         store_le64(session + 8 * column, 0)
-    store_le64(session + 8 * SUM, 0 if rules & SUMS else -1)
+    store_le64(session + 8 * SUM, 0 if rules & c.SUMS else -1)
     store_le64(session + 8 * IS_WHOLE, 1)
     store_le64(session + 8 * LAST, -1)
 
@@ -470,18 +301,18 @@ def _close_all(sessions: int, heads: int, time_ns: int, lane: int, work: int) ->
 def _candidate(row: Any, at: int, lane: int, work: int) -> int:
     """Where a candidate has its timestamp (0: it has none); -1: it is no candidate, or aggregation pauses."""
     rules = load_le64(lane + 8 * RULES)
-    stamp_at = _stamp_at(row, at, rules) if _is_candidate(row, at, rules) else -1
+    stamp_at = c.stamp_at(row, at, rules) if c.is_candidate(row, at, rules) else -1
     if stamp_at < 0:
         return -1
     if load_le64(lane + 8 * WAIT) > 0:
         _add(lane + 8 * WAIT, -1)
         _add(lane + 8 * PAUSED, 1)
         return -1
-    if row.checksum != _VERIFIED:
-        if not _is_right(row, at):
+    if row.checksum != c.VERIFIED:
+        if not c.is_right(row, at):
             _add(lane + 8 * WRONG, 1)
             return -1
-        store_le64(work + 8 * STATE, _VERIFIED)
+        store_le64(work + 8 * STATE, c.VERIFIED)
     _add(lane + 8 * TAKEN, 1)
     return stamp_at
 
@@ -500,7 +331,7 @@ def _append(row: Any, at: int, stamp_at: int, session: int, lane: int, pieces: i
 @part_in_line
 def _take(row: Any, row_at: int, may_open: bool, lane: int, sessions: int, heads: int, pieces: int, work: int) -> bool:
     """Have a TCP frame open a session, go on with one or end one; whether it is held."""
-    at, slots = _transport_at(row), load_le64(lane + 8 * SLOTS)
+    at, slots = c.transport_at(row), load_le64(lane + 8 * SLOTS)
     if at == 0:
         return False
     stamp_at = _candidate(row, at, lane, work) if may_open else -1
@@ -517,7 +348,7 @@ def _take(row: Any, row_at: int, may_open: bool, lane: int, sessions: int, heads
     if stamp_at < 0:
         return False
     rules = load_le64(lane + 8 * RULES)
-    is_pushed = rules & FLUSH_ON_PSH != 0 and load_u8(_frame(row) + at + 13) & _PSH_FLAG != 0
+    is_pushed = rules & c.FLUSH_ON_PSH != 0 and load_u8(c.first_byte(row) + at + 13) & c.PSH != 0
     slot = _free(sessions, slots) if not is_pushed else -1
     if slot < 0:
         _add(lane + 8 * GIVEN, 1)
@@ -525,7 +356,7 @@ def _take(row: Any, row_at: int, may_open: bool, lane: int, sessions: int, heads
         return False
     session = sessions + slot * 8 * SESSION_COLUMNS
     copy(heads + slot * _ROW_BYTES, row_at, _ROW_BYTES)
-    store_u8(heads + slot * _ROW_BYTES + _CHECKSUM_AT, _VERIFIED)
+    store_u8(heads + slot * _ROW_BYTES + _CHECKSUM_AT, c.VERIFIED)
     _open(row, at, stamp_at, session, rules)
     _add_piece(row, at, session, pieces, work)
     _grow(row, at, stamp_at, session, rules)
@@ -539,11 +370,11 @@ def _meet(row: Any, row_at: int, lane: int, sessions: int, heads: int, pieces: i
     if _is_over(lane, row.time_ns):
         _close_all(sessions, heads, load_le64(lane + 8 * DEADLINE), lane, work)
     store_le64(work + 8 * STATE, row.checksum)
-    may_open = _may_open(row, load_le64(lane + 8 * RULES))
+    may_open = c.may_open(row, load_le64(lane + 8 * RULES))
     if may_open:
         _begin_poll(lane, row.time_ns)
     held = False
-    if may_open or (load_le64(lane + 8 * OPEN) > 0 and _is_tcp(row)):
+    if may_open or (load_le64(lane + 8 * OPEN) > 0 and c.is_tcp(row)):
         held = _take(row, row_at, may_open, lane, sessions, heads, pieces, work)
     if not held:
         _emit(row_at, row.time_ns, lane, work)
@@ -559,7 +390,7 @@ def _meet(row: Any, row_at: int, lane: int, sessions: int, heads: int, pieces: i
 def concern(rows: Any) -> bool:
     """Whether a row may be a candidate at some port, whatever that port is."""
     for i in range(len(rows)):  # noqa: SIM110  (kernels have no generators)
-        if rows[i].checksum != _MUST and _has_data(rows[i]):
+        if rows[i].checksum != c.MUST and c.has_data(rows[i]):
             return True
     return False
 
@@ -574,7 +405,7 @@ def pass_by(rows: Any, lanes: Any, state: Any) -> int:
     for i in range(len(rows)):
         row = rows[i]
         lane = start + 8 * LANE_COLUMNS * int(lanes[i])
-        if _may_open(row, load_le64(lane + 8 * RULES)) or row.time_ns < load_le64(lane + 8 * NOT_BEFORE):
+        if c.may_open(row, load_le64(lane + 8 * RULES)) or row.time_ns < load_le64(lane + 8 * NOT_BEFORE):
             return i
     return len(rows)
 
@@ -701,14 +532,14 @@ def _write_headers(frame: int, session: int) -> None:
     """Write what differs from the first frame's headers: lengths, sums, acknowledgment, window, TSecr, PSH."""
     network, length = frame + ETHERNET_BYTES, load_le64(session + 8 * LENGTH)
     is_ipv4 = load_le64(session + 8 * FLOW) & 1 == 1
-    at = _TCP_OVER_IPV4 if is_ipv4 else _TCP_OVER_IPV6
+    at = c.TCP_OVER_IPV4 if is_ipv4 else c.TCP_OVER_IPV6
     transport = frame + at
     if is_ipv4:
         store_be16(network + 2, length)
         store_be16(network + 10, 0)
-        store_le16(network + 10, 0xFFFF - folded(header_total(network, _IPV4_BYTES)))
+        store_le16(network + 10, 0xFFFF - folded(header_total(network, c.IPV4_BYTES)))
     else:
-        store_be16(network + 4, length - _IPV6_BYTES)
+        store_be16(network + 4, length - c.IPV6_BYTES)
     store_be32(transport + 8, load_le64(session + 8 * ACK))
     store_u8(transport + 13, load_u8(transport + 13) | load_le64(session + 8 * PUSHED))
     store_be16(transport + 14, load_le64(session + 8 * WINDOW))
@@ -718,5 +549,5 @@ def _write_headers(frame: int, session: int) -> None:
     if payload_sum >= 0:
         store_be16(transport + 16, 0)
         header, size = load_le64(session + 8 * PAYLOAD_AT) - at, ETHERNET_BYTES + length - at
-        headers_sum = _pseudo(frame, at, size) + header_total(transport, header)
+        headers_sum = c.pseudo_total(frame, at, size) + header_total(transport, header)
         store_le16(transport + 16, 0xFFFF - folded(headers_sum + payload_sum))
