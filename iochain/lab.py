@@ -16,8 +16,9 @@ from iochain.engine.network import Engine
 from iochain.net import Net, Outcome
 from iochain.replay import Options, Progress, Replay, replay, trace
 from iochain.topology.effective import Policy
-from iochain.topology.labfile import LoadedLab, load, structure, with_settings
+from iochain.topology.labfile import LoadedLab, load, loaded
 from iochain.topology.mistakes import Mistake, Place
+from iochain.topology.shape import plain
 from iochain.topology.wiring import Direction, Wiring, wire
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Lab:
         self.warnings: tuple[Mistake, ...] = ()
         self._edits: list[tuple[str, Direction, Callable[[Chain], None]]] = []
         self._wiring: Wiring | None = None
+        self._checked: LoadedLab | None = None  # what was last made of the data
 
     def __repr__(self) -> str:
         keys = "".join(f", {key}={value!r}" for key, value in self.data.items() if key != "esxi_version")
@@ -56,17 +58,17 @@ class Lab:
         return cls.of(load(Path(path), settings))
 
     @classmethod
-    def of(cls, loaded: LoadedLab) -> Self:
+    def of(cls, known: LoadedLab) -> Self:
         """A lab that was read."""
         lab = cls()
-        lab.data, lab.name = dict(loaded.data), loaded.name
-        lab.places, lab.warnings = loaded.places, loaded.warnings
+        lab.data, lab.name = plain(known.data), known.name  # data of its own, as they may be changed
+        lab.places, lab.warnings = known.places, known.warnings
+        lab._checked = known
         return lab
 
     def with_settings(self, settings: Iterable[str]) -> Self:
         """The same lab with settings like ``portgroup.Prod.forged_transmits=accept``. LabError if one is wrong."""
-        loaded = LoadedLab(structure(self.data, self.places, self.name), self.places, (), self.name, self.data)
-        changed = type(self).of(with_settings(loaded, settings))
+        changed = type(self).of(loaded(self.data, self.places, self.name, settings))
         changed._edits = list(self._edits)
         return changed
 
@@ -152,8 +154,15 @@ class Lab:
 
     # -- inside
 
+    def _loaded(self) -> LoadedLab:
+        """The lab, checked, which takes time in a large one. LabError with all its mistakes."""
+        known = self._checked
+        if known is None or known.data != self.data:
+            known = self._checked = loaded(self.data, self.places, self.name)
+        return known
+
     def _wire(self) -> Wiring:
-        wiring = wire(structure(self.data, self.places, self.name), self.places, self.name)
+        wiring = wire(self._loaded().spec, self.places, self.name)
         for port, direction, edit in self._edits:
             edit(wiring.chain(wiring.port(port).name, direction))
         return wiring

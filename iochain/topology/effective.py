@@ -6,7 +6,7 @@ A standard switch has no settings of single ports (vSphere Networking, "Standard
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from iochain.chain import From
 from iochain.topology import advanced
@@ -55,6 +55,7 @@ class Settings:
     spec: LabSpec
     places: Mapping[str, Place]
     name: str = ""
+    _known: dict[tuple[str, str], From] = field(factory=dict, init=False, repr=False, eq=False)  # what ports share
 
     def version(self, host: str) -> str:
         """The ESXi version of a host."""
@@ -62,6 +63,19 @@ class Settings:
 
     def advanced(self, host: str, setting: str) -> From:
         """An advanced setting of a host, like Net.BlockGuestBPDU; -1 where its version does not have it."""
+        known = self._known.get((host, setting))
+        if known is None:
+            known = self._known[host, setting] = self._advanced(host, setting)
+        return known
+
+    def option(self, name: str) -> From:
+        """One of the emulator's own choices."""
+        known = self._known.get(("", name))
+        if known is None:
+            known = self._known["", name] = self._option(name)
+        return known
+
+    def _advanced(self, host: str, setting: str) -> From:
         said = self.spec.hosts[host].settings
         if setting in said:
             return self.said(said[setting], f"advanced setting of {host}", ("hosts", host, "settings", setting))
@@ -69,8 +83,7 @@ class Settings:
         known = advanced.ADVANCED[setting].default(version)
         return From(-1 if known is None else known, f"default of ESXi {version}", f"{setting}")
 
-    def option(self, name: str) -> From:
-        """One of the emulator's own choices."""
+    def _option(self, name: str) -> From:
         value = getattr(self.spec.options, name)
         default = type(self.spec.options)()
         origin = "the emulator's default" if value == getattr(default, name) else "the lab's options"

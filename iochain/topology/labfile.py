@@ -19,7 +19,7 @@ from iochain.topology.shape import Shaped, plain, shape
 from iochain.topology.spec import LabSpec
 from iochain.topology.yamltext import Written, read_file, read_text
 
-__all__ = ["LabError", "LoadedLab", "expanded", "load", "load_text", "structure", "with_settings"]
+__all__ = ["LabError", "LoadedLab", "expanded", "load", "load_text", "loaded", "structure", "with_settings"]
 
 NO_PLACES: Final[Mapping[str, Place]] = MappingProxyType({})
 
@@ -47,7 +47,17 @@ def load_text(text: str, name: str = "lab", settings: Iterable[str] = ()) -> Loa
 
 def structure(data: Mapping[str, Any] | LabSpec, places: Mapping[str, Place] = NO_PLACES, name: str = "lab") -> LabSpec:
     """The lab that nested data say; values of :mod:`iochain.topology.spec` may stand in them. Raises LabError."""
-    return _loaded(Written(name, data, dict(places)), ()).spec
+    return loaded(data, places, name).spec
+
+
+def loaded(
+    data: Mapping[str, Any] | LabSpec,
+    places: Mapping[str, Place] = NO_PLACES,
+    name: str = "lab",
+    settings: Iterable[str] = (),
+) -> LoadedLab:
+    """The same after settings, with what is allowed but strange, and a copy of the data. Raises LabError."""
+    return _loaded(Written(name, data, dict(places)), settings)
 
 
 def with_settings(lab: LoadedLab | LabSpec | Mapping[str, Any], settings: Iterable[str]) -> LoadedLab:

@@ -253,6 +253,15 @@ def test_settings_make_another_lab() -> None:
         lab.with_settings(["portgroup.Prod.vlan=5000"])
 
 
+def test_a_lab_that_ran_takes_up_changes_of_its_data() -> None:
+    lab = two_vms().with_settings(["portgroup.Prod.vlan=20"])
+    unchanged = Lab.of(lab._loaded())
+    assert [port.vlan for port in lab.start().wiring.ports if port.name == "web"] == [20]
+    lab.data["hosts"]["esx1"]["vswitches"]["vSwitch0"]["portgroups"]["Prod"]["vlan"] = 30
+    assert [port.vlan for port in lab.start().wiring.ports if port.name == "web"] == [30]
+    assert [port.vlan for port in unchanged.start().wiring.ports if port.name == "web"] == [20]
+
+
 def test_a_lab_says_what_it_is() -> None:
     lab = Lab("7.0", captured_at="uplink")
     lab.host("esx1").vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod", vlan=10).vm("web")
