@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from iochain import CaptureError, Lab
 from iochain.batch import batch_of
-from iochain.inference import MOST_VMS, InferredLab, _Census, infer
+from iochain.inference import InferredLab, infer
+from iochain.inference.census import Census
+from iochain.inference.draft import MOST_VMS
 from iochain.topology.labfile import load_text, structure
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
@@ -106,8 +108,8 @@ def test_only_the_busiest_thousand_become_vms(tmp_path: Path) -> None:
 
 
 def test_a_full_table_forgets_who_sent_least() -> None:
-    whole = _Census()
-    census = _Census(sources=whole.sources[:8].copy(), slots=np.full(16, -1, np.int64))
+    whole = Census()
+    census = Census(sources=whole.sources[:8].copy(), slots=np.full(16, -1, np.int64))
     busy, others = frame(A), [frame(f"00:50:56:00:01:{n:02x}") for n in range(20)]
     batch = batch_of([(data, 0) for other in others for data in (other, busy)])
     census.count(batch.rows)
