@@ -196,6 +196,10 @@ class Port:
         """The number of the port on its switch, the low 24 bits of its id."""
         return self.id & 0xFFFFFF
 
+    def is_one_of(self, names: tuple[str, ...]) -> bool:
+        """Whether it is one of these ports. A switch that asks no more than that decides for many ports at once."""
+        return self.name in names
+
 
 HeaderStage: TypeAlias = Callable[[Frame, Port], Verdict]
 """``__call__(frame, port) -> Verdict``: pure; the same fields, settings and table entries give the same verdict."""

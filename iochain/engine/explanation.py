@@ -187,7 +187,7 @@ def _consulted(element: Element, asked: Sequence[Asked]) -> Iterator[tuple[str, 
             yield one.thing.name, _answer(one.answer)
         elif isinstance(one.thing, Derived):
             yield one.thing.name, str(one.answer)
-        elif isinstance(one.thing, Port) and one.key != "name":
+        elif isinstance(one.thing, Port) and isinstance(one.key, str) and one.key != "name":
             yield f"{one.thing.name}'s {str(one.key).replace('_', ' ')}", _answer(one.answer)
 
 

@@ -5,6 +5,11 @@ that came in on the same side (client or uplink). Which bits those are, a *plan*
 side: how many words, how many derived fields, the presence bits, how far frames have to be parsed, then (word, mask)
 pairs, then (derived field, argument) pairs. A table has for each slot the path's number + 1 (0: empty, -1: forgotten),
 and the key.
+
+Where frames go on into the switch there are two tables: of what happens before it, and of what the switch does with
+frames that came by a path. The second one's keys have that path as one word more, and the port only if it matters
+which of its *kind* (of the same switch and team) it is: else a key holds for all ports of the kind but one, to which
+the frame would go back.
 """
 
 from typing import Any, Final
@@ -51,6 +56,13 @@ EMPTY_SLOT, FORGOTTEN = 0, -1
 KEY: Final = 1
 """Column of a table where the key begins."""
 _LOW: Final = 0xFFFFFFFF
+ONWARD: Final = 1 << 30
+"""Bit of the number of a path by which frames go on into the switch; what that does with them is another path."""
+EXCEPT_SHIFT: Final = 32
+"""In a slot of a key of many ports: number + 1 of the port that it does not hold for, above the path."""
+_PORT_BITS: Final = 0xFFFFFE
+_ANY_PORT: Final = 1 << 23
+"""In the first word of a key: it has the number of a kind of ports in the place of a port's."""
 BLOCK: Final = 64
 """How many keys are made before the first of them is looked for."""
 
@@ -187,7 +199,61 @@ def _known_path(key: int, hashed: int, table: int, mask: int, width: int) -> int
     return path - 1 if path > 0 else -1
 
 
-@compiled(types.int64(ROWS, types.int64, types.int64, _I32, _TABLE, _TABLE, _TABLE, _TABLE, _I32, _I64, _TABLE))
+@part
+def _onward_key(row: Any, plan: int, came: int, scratch: int, key: int, width: int) -> int:
+    """Fill the words at ``key`` for a row that came to the switch by a path; gives the hash."""
+    make_key(row, plan, scratch, key, width - 1)
+    store_le64(key + 8 * (width - 1), came)
+    return _hash_of(key, width)
+
+
+@part
+def _key_of_kind(key: int, kind: int, width: int) -> int:
+    """Make a key one of all ports of a kind; gives the hash."""
+    store_le64(key, (load_le64(key) & ~_PORT_BITS) | kind << 1 | _ANY_PORT)
+    return _hash_of(key, width)
+
+
+@part
+def _onward_path(
+    row: Any, came: int, kind: int, plan: int, scratch: int, key: int, table: int, mask: int, width: int
+) -> int:
+    """The number of the path of a row through the switch, or -1."""
+    hashed = _onward_key(row, plan, came, scratch, key, width)
+    path = _known_path(key, hashed, table, mask, width)
+    if path >= 0:
+        return path
+    slot = find(key, _key_of_kind(key, kind, width), table, mask, width)
+    if slot < 0:
+        return -1
+    found = load_le64(table + slot * 8 * (KEY + width))
+    if found <= 0 or found >> EXCEPT_SHIFT == row.port + 1:
+        return -1
+    return (found & _LOW) - 1  # type: ignore[no-any-return]
+
+
+@compiled(
+    types.int64(
+        ROWS,
+        types.int64,
+        types.int64,
+        _I32,
+        _TABLE,
+        _TABLE,
+        _TABLE,
+        _TABLE,
+        _I32,
+        _I64,
+        _TABLE,
+        _I32,
+        _I32,
+        _TABLE,
+        _TABLE,
+        _TABLE,
+        _TABLE,
+        _TABLE,
+    )
+)
 def look_up(
     rows: Any,
     first: int,
@@ -200,11 +266,19 @@ def look_up(
     taken: Any,
     scratch: Any,
     keys: Any,
+    kinds: Any,
+    onward_classes: Any,
+    onward_plans: Any,
+    onward_table: Any,
+    onward_older_plans: Any,
+    onward_older: Any,
+    onward_keys: Any,
 ) -> int:
     """Fill ``taken`` with the paths of rows from ``first`` on; gives the index of the first unknown one, or ``end``.
 
     What is not in the table is looked for in the older one, made before a mask grew, whose keys stay true. Keys are
-    made in blocks of ``len(keys) - 1``, so that the slots of a block are on their way from memory together.
+    made in blocks of ``len(keys) - 1``, so that the slots of a block are on their way from memory together. Rows whose
+    paths lead ONWARD are looked up at the switch too. The unknown row gets -1, or its path to the switch if it has one.
     """
     hashes = np.empty(len(keys), np.int64)
     width, older_width = table.shape[1] - KEY, older.shape[1] - KEY
@@ -215,6 +289,16 @@ def look_up(
     key_start, key_bytes = keys.ctypes.data, 8 * keys.shape[1]
     scratch_start = scratch.ctypes.data
     older_key = key_start + key_bytes * (len(keys) - 1)
+    onward_width, onward_mask, onward_start = (
+        onward_table.shape[1] - KEY,
+        len(onward_table) - 1,
+        onward_table.ctypes.data,
+    )
+    onward_plan_start, onward_plan_bytes = onward_plans.ctypes.data, 8 * onward_plans.shape[1]
+    onward_older_width, onward_older_mask = onward_older.shape[1] - KEY, len(onward_older) - 1
+    onward_older_start, onward_older_plan_start = onward_older.ctypes.data, onward_older_plans.ctypes.data
+    onward_older_plan_bytes = 8 * onward_older_plans.shape[1]
+    onward_key = onward_keys.ctypes.data
     for block in range(first, end, len(keys) - 1):
         size = min(len(keys) - 1, end - block)
         for j in range(size):
@@ -229,10 +313,48 @@ def look_up(
                 plan = older_plan_start + older_plan_bytes * _plan_of(row, int(classes[row.port]))
                 hashed = make_key(row, plan, scratch_start, older_key, older_width)
                 path = _known_path(older_key, hashed, older_start, older_mask, older_width)
+            taken[block + j] = path
+            if path < 0:
+                return block + j
+            if path < ONWARD:
+                continue
+            row = rows[block + j]
+            came, kind = path & ~ONWARD, int(kinds[row.port])
+            number = _plan_of(row, int(onward_classes[row.port]))
+            plan = onward_plan_start + onward_plan_bytes * number
+            path = _onward_path(
+                row, came, kind, plan, scratch_start, onward_key, onward_start, onward_mask, onward_width
+            )
+            if path < 0 and onward_older_mask > 0:
+                plan = onward_older_plan_start + onward_older_plan_bytes * number
+                path = _onward_path(
+                    row,
+                    came,
+                    kind,
+                    plan,
+                    scratch_start,
+                    onward_key,
+                    onward_older_start,
+                    onward_older_mask,
+                    onward_older_width,
+                )
             if path < 0:
                 return block + j
             taken[block + j] = path
     return end
+
+
+@part
+def _put(table: Any, keys: Any, hashed: int, entry: int) -> int:
+    """Put an entry into the slot of the first of some keys; gives the slot."""
+    width = table.shape[1] - KEY
+    slot = find(keys.ctypes.data, hashed, table.ctypes.data, len(table) - 1, width)
+    if slot < 0:
+        slot = -1 - slot
+        for i in range(width):
+            table[slot, KEY + i] = keys[0, i]
+    table[slot, 0] = entry
+    return slot
 
 
 @compiled(types.int64(ROWS, _I32, _TABLE, _TABLE, types.int64, _I64, _TABLE))
@@ -242,13 +364,35 @@ def remember(rows: Any, classes: Any, plans: Any, table: Any, path: int, scratch
     width = table.shape[1] - KEY
     plan = plans.ctypes.data + 8 * plans.shape[1] * _plan_of(row, int(classes[row.port]))
     hashed = make_key(row, plan, scratch.ctypes.data, keys.ctypes.data, width)
-    slot = find(keys.ctypes.data, hashed, table.ctypes.data, len(table) - 1, width)
-    if slot < 0:
-        slot = -1 - slot
-        for i in range(width):
-            table[slot, KEY + i] = keys[0, i]
-    table[slot, 0] = path + 1
-    return slot
+    return _put(table, keys, hashed, path + 1)
+
+
+@compiled(types.int64(ROWS, _I32, _TABLE, _TABLE, types.int64, types.int64, types.int64, types.int64, _I64, _TABLE))
+def remember_onward(
+    rows: Any,
+    classes: Any,
+    plans: Any,
+    table: Any,
+    path: int,
+    came: int,
+    kind: int,
+    except_: int,
+    scratch: Any,
+    keys: Any,
+) -> int:
+    """Put the path through the switch of the one row, which came there by another, into the table; gives the slot.
+
+    It holds for all ports of a ``kind`` but one of them (-1: for all of them), or if that is -1 for the row's own port.
+    """
+    row = rows[0]
+    width = table.shape[1] - KEY
+    plan = plans.ctypes.data + 8 * plans.shape[1] * _plan_of(row, int(classes[row.port]))
+    key = keys.ctypes.data
+    hashed = _onward_key(row, plan, came, scratch.ctypes.data, key, width)
+    if kind >= 0:
+        hashed = _key_of_kind(key, kind, width)
+        path |= (except_ + 1) << EXCEPT_SHIFT
+    return _put(table, keys, hashed, path + 1)
 
 
 @part

@@ -58,8 +58,8 @@ class Plain:
         """Nothing is held on to."""
 
 
-def frame_of(words: Words, notes: Notes, batch: Batch, index: int) -> Frame:
-    """The frame that stages see of one row, with its words as they were parsed."""
+def frame_of(words: Words, notes: Notes, batch: Batch, index: int, tag: int | None = None) -> Frame:
+    """The frame that stages see of one row, with its words as they were parsed; ``tag`` is the TCI it got since."""
 
     def packet() -> Any:
         from scapy.layers.l2 import Ether
@@ -67,4 +67,4 @@ def frame_of(words: Words, notes: Notes, batch: Batch, index: int) -> Frame:
         return Ether(batch.frame_bytes(index))
 
     notes.row = (batch, index)
-    return Frame(words, notes, packet)
+    return Frame(words, notes, packet, tag)

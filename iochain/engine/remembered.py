@@ -3,10 +3,13 @@
 Frames are alike if they agree in all bits that stages on the way read; the bits are found by watching the walks. The
 idea is Open vSwitch's megaflow cache. A walk is not remembered if it wrote to a table, or if a stage looked at the
 whole packet; a change of a table forgets just the paths that asked for the changed entry.
+
+What an input chain and what the switch does with a frame are remembered apart, though one walk finds out both: of a
+thousand senders and a thousand receivers two thousand walks are enough, not one for each pair.
 """
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from operator import and_
 from typing import Any, Final
@@ -17,11 +20,11 @@ from attrs import define, field
 
 from iochain.batch import Batch
 from iochain.engine import lookup
-from iochain.engine.path import Paths
+from iochain.engine.path import UNCHANGED, Path, Paths
 from iochain.engine.plain import Plain, frame_of
 from iochain.engine.segments import Junction
-from iochain.engine.walk import Listener, Walker
-from iochain.frame import Derived, Notes, Table
+from iochain.engine.walk import Bound, Listener, Segment, Walker
+from iochain.frame import Asked, Derived, Table
 from iochain.kernels import words as w
 from iochain.kernels.parse import ADDRESSES, LINK, NETWORK, TRANSPORT, TYPE, parse
 from iochain.kernels.rows import FROM_UPLINK
@@ -40,6 +43,8 @@ WALKED_FIRST: Final = 1 << 12
 """So many decisions an engine that is not chosen makes by walking: a short run then loads and compiles no look-up."""
 _WORTH_KEEPING: Final = 1 << 10
 """Fewer keys than these are forgotten when a mask grows; more are kept as the older table."""
+_OF_KIND: Final = ("kind", "uplink", "host", "switch", "portgroup", "vlan", "team")
+"""Attributes in which ports of one kind agree: a switch may read them, and what it does still holds for all of them."""
 
 
 @define
@@ -74,7 +79,7 @@ class Remembered:
     @property
     def keys(self) -> int:
         """How many keys are remembered now."""
-        return sum(memory.keys for memory in self._memories.values())
+        return sum(part.keys for memory in self._memories.values() for part in memory.parts)
 
     def decide(self, batch: Batch, junction: Junction) -> npt.NDArray[np.int32]:
         """The number of the path of each frame, in order; writes to tables are done after each frame that walks."""
@@ -87,7 +92,7 @@ class Remembered:
         first = 0
         for end in (*self._listened(batch), len(batch)):
             while (first := memory.look_up(batch, first, end, taken)) < end:
-                taken[first] = self._walk(batch, first, memory)
+                taken[first] = self._walk(batch, first, memory, int(taken[first]))
                 first += 1
             if end < len(batch):
                 taken[end] = self._walk(batch, end, memory)
@@ -108,7 +113,7 @@ class Remembered:
         taken = np.full(len(batch), -1, np.int32)
         first = 0
         while (first := memory.look_up(batch, first, len(batch), taken)) < len(batch):
-            taken[first] = self._walk(batch, first, memory, writes=False)
+            taken[first] = self._walk(batch, first, memory, int(taken[first]), writes=False)
             if self.walker.notes.writes:
                 return taken, first
             if self.walker.notes.whole:
@@ -117,10 +122,15 @@ class Remembered:
         return taken, first
 
     def memory(self, junction: Junction) -> "Memory":
-        """What is remembered at a junction."""
+        """What is remembered at a junction; that is in two parts where frames go on from it into the switch."""
         memory = self._memories.get(id(junction))
         if memory is None:
-            memory = self._memories[id(junction)] = Memory.of(junction, self.statistics)
+            onward = None
+            if all(segment.forwards for segment in junction.segments):
+                onward = Memory.of(junction, self.statistics, [one.switch_elements for one in junction.segments], 1)
+            bound = [(*one.elements, *(() if onward else one.switch_elements)) for one in junction.segments]
+            memory = self._memories[id(junction)] = Memory.of(junction, self.statistics, bound)
+            memory.onward = onward
         return memory
 
     def let_go(self) -> None:
@@ -137,8 +147,11 @@ class Remembered:
         found: list[int] = np.flatnonzero(np.isin(batch.column("order"), orders)).tolist()
         return found
 
-    def _walk(self, batch: Batch, index: int, memory: "Memory", writes: bool = True) -> int:
-        """Walk one frame, do what it wants written unless told not to, and remember its path if that is possible."""
+    def _walk(self, batch: Batch, index: int, memory: "Memory", came: int = -1, writes: bool = True) -> int:
+        """Walk one frame, do what it wants written unless told not to, and remember its path if that is possible.
+
+        ``came`` is its path to the switch, where that is known already.
+        """
         started = time.perf_counter_ns()
         row = batch.rows[index : index + 1]
         notes = self.walker.notes
@@ -146,19 +159,81 @@ class Remembered:
         words = parse(row)[0].tolist()
         listener = self.listeners.get(int(row["order"][0])) if self.listeners else None
         segment = memory.junction.segments[int(row["port"][0])]
-        path = self.walker.walk(segment, frame_of(words, notes, batch, index), listener)
+        before: Path | None = None
+        if came >= 0 and self.walker.diary is None:  # a diary wants to know all that a frame asked
+            before = self.paths.known[came & ~lookup.ONWARD]
+        tag = None if before is None or before.tag == UNCHANGED else before.tag
+        path = self.walker.walk(segment, frame_of(words, notes, batch, index, tag), listener, before)
         number = self.paths.number(path)
         if writes:
             self.walker.write()
-        statistics = self.statistics
         if not notes.whole and not notes.writes:
-            if memory.keys >= self.most_keys:
-                memory.forget_all()
-                statistics.limit_reached += 1
-            memory.remember(row, words, notes, number)
-        statistics.walks += 1
-        statistics.walk_ns += time.perf_counter_ns() - started
+            self._remember(_Walked(row, words, segment, number, came, listener is not None), memory)
+        self.statistics.walks += 1
+        self.statistics.walk_ns += time.perf_counter_ns() - started
         return number
+
+    def _remember(self, walked: "_Walked", memory: "Memory") -> None:
+        """Remember the path of the frame that has just walked; that to the switch and that through it, where it did."""
+        notes, onward = self.walker.notes, memory.onward
+        before = notes.before
+        if onward is None:
+            self._make_room(memory).remember(walked, Reads(notes.masks, notes.asked), walked.path)
+        elif before is not None:
+            came = walked.came & ~lookup.ONWARD
+            if walked.came < 0:
+                came = self.paths.number(Path(UNCHANGED if before.tag is None else before.tag, stage=before.stage))
+                reads = Reads(before.masks, notes.asked[: before.asked])
+                self._make_room(memory).remember(walked, reads, came | lookup.ONWARD)
+            reads = Reads(notes.masks, notes.asked[before.asked :])
+            holds_for = self._holds_for(walked, reads.asked, onward)
+            self._make_room(onward).remember(walked, reads, walked.path, (came, *holds_for))
+        elif not walked.is_heard:  # it did not come to the switch; a frame that is heard notes all as one
+            self._make_room(memory).remember(walked, Reads(notes.masks, notes.asked), walked.path)
+
+    def _make_room(self, memory: "Memory") -> "Memory":
+        """Forget all that a memory has if it is full."""
+        if memory.keys >= self.most_keys:
+            memory.forget_all()
+            self.statistics.limit_reached += 1
+        return memory
+
+    def _holds_for(self, walked: "_Walked", asked: Sequence[Asked], onward: "Memory") -> tuple[int, int]:
+        """For which ports what the switch did holds: the number of a kind, and of the one port in it that is other.
+
+        Kind -1: only for the port itself, as stages asked which one it is, or a drop there names it.
+        """
+        port, others = walked.segment.port, set[str]()
+        for one in asked:
+            if one.thing is not port or one.key in _OF_KIND:
+                continue
+            if one.answer is not False or type(one.key) is not tuple:
+                return -1, -1
+            others.update(one.key)
+        if len(others) > 1 or self.paths.known[walked.path].drops:
+            return -1, -1
+        numbers = [self.walker.numbers.get(name, -1) for name in others]
+        return int(onward.kinds[port.number]), numbers[0] if numbers else -1
+
+
+@define(eq=False)
+class _Walked:
+    """The frame that has just walked: its row and words, its path, and that to the switch if it was known before."""
+
+    row: Any
+    words: Sequence[int]
+    segment: Segment
+    path: int
+    came: int  # -1: it was not
+    is_heard: bool
+
+
+@define(eq=False)
+class Reads:
+    """What a walk, or a part of it, read: bits of words, and what it asked for."""
+
+    masks: list[int]
+    asked: Sequence[Asked]
 
 
 @define
@@ -176,10 +251,13 @@ class Memory:
     older_plans: npt.NDArray[np.int64]
     older: npt.NDArray[np.int64]
     older_asked: npt.NDArray[np.int32]
+    kinds: npt.NDArray[np.int32]  # of each port: ports of one kind agree in all that _OF_KIND names
+    extra: int = 0  # words of a key beside what was read: the path by which a frame came
+    onward: "Memory | None" = None  # what the switch does with frames that go on into it
     keys: int = 0
     epoch: int = 0  # grows whenever something is forgotten
     scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))  # for a parsed frame
-    room: npt.NDArray[np.int64] = field(factory=lambda: _room(lookup.LINK_KEY))  # for a block of keys, and one more
+    room: npt.NDArray[np.int64] = field(factory=lambda: _room(lookup.LINK_KEY + 1))  # for a block of keys, and one more
     _unread: list[list[int]] = field(init=False)  # the bits that are not in masks
     _entries: dict[tuple[int, Hashable], int] = field(factory=dict)  # numbers of table entries, from 1
     _watched: dict[int, Table[Any, Any]] = field(factory=dict)
@@ -189,11 +267,13 @@ class Memory:
         self._unread = [[_ALL_BITS] * w.COUNT for _ in self.masks]
 
     @classmethod
-    def of(cls, junction: Junction, statistics: Statistics) -> "Memory":
-        """Nothing remembered yet."""
-        classes = class_numbers(junction)
+    def of(
+        cls, junction: Junction, statistics: Statistics, elements: Sequence[tuple[Bound, ...]], extra: int = 0
+    ) -> "Memory":
+        """Nothing remembered yet of what stages (by port number) do at a junction."""
+        classes = class_numbers(junction, elements)
         count = 2 * (int(classes.max(initial=0)) + 1)  # frames of clients, and frames from uplinks, by themselves
-        plans, table, asked = _nothing(count)
+        plans, table, asked = _nothing(count, extra=extra)
         return cls(
             junction,
             statistics,
@@ -203,14 +283,23 @@ class Memory:
             plans,
             table,
             asked,
-            *_nothing(count, slots=1),
+            *_nothing(count, slots=1, extra=extra),
+            _kinds(junction, classes),
+            extra,
         )
+
+    @property
+    def parts(self) -> "list[Memory]":
+        """Itself, and what is remembered of the switch behind it."""
+        return [self] if self.onward is None else [self, self.onward]
 
     def look_up(self, batch: Batch, first: int, end: int, taken: npt.NDArray[np.int32]) -> int:
         """Fill in the paths of frames from ``first`` on; gives the index of the first unknown one, or ``end``."""
-        self.catch_up()
+        for part in self.parts:
+            part.catch_up()
         if first >= end:
             return end
+        onward = self.onward or self  # itself: it has no paths onward
         at: int = lookup.look_up(
             batch.rows,
             first,
@@ -223,17 +312,32 @@ class Memory:
             taken,
             self.scratch,
             self.room,
+            onward.kinds,
+            onward.classes,
+            onward.plans,
+            onward.table,
+            onward.older_plans,
+            onward.older,
+            onward.room,
         )
         return at
 
-    def remember(self, row: Any, words: Sequence[int], notes: Notes, path: int) -> None:
-        """Remember the path of the frame that has just walked."""
-        number = 2 * int(self.classes[int(row["port"][0])]) + (int(row["flags"][0]) & FROM_UPLINK)
-        self._widen(number, words, notes)
+    def remember(self, walked: _Walked, reads: Reads, path: int, onward: tuple[int, int, int] | None = None) -> None:
+        """Remember a path of the frame that has just walked.
+
+        At the switch by what path it came, and for which ports: see :func:`iochain.engine.lookup.remember_onward`.
+        """
+        row = walked.row
+        number = 2 * int(self.classes[walked.segment.port.number]) + (int(row["flags"][0]) & FROM_UPLINK)
+        self._widen(number, walked.words, reads)
         if self.keys + 1 > _FULLEST * len(self.table):
             self._enlarge()
-        slot = lookup.remember(row, self.classes, self.plans, self.table, path, self.scratch, self.room)
-        self._keep_asked(slot, self._entry_numbers(notes))
+        if onward is None:
+            slot = lookup.remember(row, self.classes, self.plans, self.table, path, self.scratch, self.room)
+        else:
+            known = (self.classes, self.plans, self.table, path, *onward, self.scratch, self.room)
+            slot = lookup.remember_onward(row, *known)
+        self._keep_asked(slot, self._entry_numbers(reads))
         self.keys += 1
 
     def forget_all(self) -> None:
@@ -246,16 +350,18 @@ class Memory:
 
     def let_go(self) -> None:
         """Watch no table any more."""
+        if self.onward is not None:
+            self.onward.let_go()
         for table in self._watched.values():
             table.watchers.remove(self._table_changed)
         self._watched.clear()
 
     # -- masks
 
-    def _widen(self, number: int, words: Sequence[int], notes: Notes) -> None:
+    def _widen(self, number: int, words: Sequence[int], reads: Reads) -> None:
         """Let the mask of a class take in what a walk read; new bits begin a new table."""
-        read, derived = notes.masks, self.derived[number]
-        for asked in notes.asked:
+        read, derived = reads.masks, self.derived[number]
+        for asked in reads.asked:
             if isinstance(asked.thing, Derived):
                 read, derived = _take_in(asked.thing, words, read, derived)
         known = self.masks[number]
@@ -276,6 +382,7 @@ class Memory:
         """Plans for the masks as they are, and an empty table for keys of that width."""
         parsed = [[word for word, bits in enumerate(mask) if bits and word not in w.LINK_WORDS] for mask in self.masks]
         width = lookup.LINK_KEY + max(len(some) + len(more) for some, more in zip(parsed, self.derived, strict=True))
+        width += self.extra
         plans = np.zeros((len(parsed), lookup.PAIRS + 2 * width), np.int64)
         for plan, some, more, bits in zip(plans, parsed, self.derived, self.masks, strict=True):
             mask = np.array(bits, np.uint64).view(np.int64)
@@ -299,15 +406,15 @@ class Memory:
         self.keys = int(np.count_nonzero(larger[:, 0]))
 
     def _drop_older(self) -> None:
-        self.older_plans, self.older, self.older_asked = _nothing(len(self.plans), slots=1)
+        self.older_plans, self.older, self.older_asked = _nothing(len(self.plans), slots=1, extra=self.extra)
 
     # -- what paths depend on
 
-    def _entry_numbers(self, notes: Notes) -> list[int]:
+    def _entry_numbers(self, reads: Reads) -> list[int]:
         """The numbers of the table entries that a walk asked for."""
         numbers: list[int] = []
         known = self._entries
-        for thing, key, _ in notes.asked:
+        for thing, key, _ in reads.asked:
             if isinstance(thing, Table):
                 numbers += [known.setdefault((id(thing), entry), len(known) + 1) for entry in thing.depends_on(key)]
                 if id(thing) not in self._watched:
@@ -340,15 +447,26 @@ class Memory:
         self.statistics.forgotten += int(lookup.forget(self.older, self.older_asked, changed))
 
 
-def class_numbers(junction: Junction) -> npt.NDArray[np.int32]:
-    """The class of each port: ports whose segments have like stages at like places share one."""
-    numbers: dict[Hashable, int] = {}
-    found = []
-    for segment in junction.segments:
-        bound = (*segment.elements, *segment.switch_elements)
-        kind = (segment.port.kind, tuple((one.element.name, type(one.element.stage)) for one in bound))
-        found.append(numbers.setdefault(kind, len(numbers)))
-    return np.array(found, np.int32)
+def class_numbers(junction: Junction, elements: Sequence[tuple[Bound, ...]]) -> npt.NDArray[np.int32]:
+    """The class of each port: ports that have like stages at like places share one."""
+    return _numbers(
+        (segment.port.kind, tuple((one.element.name, type(one.element.stage)) for one in bound))
+        for segment, bound in zip(junction.segments, elements, strict=True)
+    )
+
+
+def _kinds(junction: Junction, classes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The kind of each port: those of one class, at one switch, that agree in what _OF_KIND names."""
+    return _numbers(
+        (number, segment.switch, *(getattr(segment.port, name) for name in _OF_KIND))
+        for segment, number in zip(junction.segments, classes.tolist(), strict=True)
+    )
+
+
+def _numbers(things: Iterable[Hashable]) -> npt.NDArray[np.int32]:
+    """A number for each of some things, the same for equal ones, counted from 0."""
+    known: dict[Hashable, int] = {}
+    return np.array([known.setdefault(thing, len(known)) for thing in things], np.int32)
 
 
 def _take_in(
@@ -408,9 +526,9 @@ def _room(width: int) -> npt.NDArray[np.int64]:
 
 
 def _nothing(
-    classes: int, slots: int = _FIRST_SLOTS
+    classes: int, slots: int = _FIRST_SLOTS, extra: int = 0
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Plans without words and an empty table; a table of one slot is never looked into."""
-    width = lookup.LINK_KEY
+    width = lookup.LINK_KEY + extra
     plans = np.zeros((classes, lookup.PAIRS + 2 * width), np.int64)
     return plans, np.zeros((slots, lookup.KEY + width), np.int64), np.zeros((slots, _ASKED), np.int32)

@@ -267,22 +267,34 @@ def insert(
     return made
 
 
-@compiled(types.void(_TABLE, types.int64, _TABLE, _I64))
-def move(table: Any, generation: int, larger: Any, room: Any) -> None:
-    """Put all slots of a generation into a larger table."""
-    mask, more = len(larger) - 1, table.shape[1] - SLOT
-    for i in range(len(table)):
+@compiled(types.int64(_TABLE, types.int64, types.int64, _I64, _I64))
+def spread_out(table: Any, before: int, generation: int, room: Any, moved: Any) -> int:
+    """Put all slots of a generation where they belong since the table has grown, ``before`` slots from its beginning.
+
+    Gives the generation that they are of then: what is met of the older one on the way is taken along. ``moved`` is
+    room for a slot.
+    """
+    mask, width = len(table) - 1, table.shape[1]
+    for i in range(before):
         if table[i, STATE] >> 8 != generation:
             continue
-        for j in range(KEY_WORDS):
-            room[j] = table[i, KEY + j]
-        for j in range(more):
-            room[KEY_WORDS + j] = table[i, SLOT + j]
-        slot = _hash_of(room.ctypes.data, more) & mask
-        while larger[slot, STATE] >> 8 == generation:
-            slot = (slot + 1) & mask
-        for j in range(table.shape[1]):
-            larger[slot, j] = table[i, j]
+        for j in range(width):
+            moved[j] = table[i, j]
+        table[i, STATE] = 0
+        while moved[STATE] != 0:
+            for j in range(KEY_WORDS):
+                room[j] = moved[KEY + j]
+            for j in range(width - SLOT):
+                room[KEY_WORDS + j] = moved[SLOT + j]
+            slot = _hash_of(room.ctypes.data, width - SLOT) & mask
+            while table[slot, STATE] >> 8 == generation + 1:
+                slot = (slot + 1) & mask
+            moved[STATE] = (generation + 1) << 8 | moved[STATE] & 0xFF
+            for j in range(width):
+                moved[j], table[slot, j] = table[slot, j], moved[j]
+            if moved[STATE] >> 8 != generation:
+                moved[STATE] = 0
+    return generation + 1
 
 
 @compiled(types.void(ROWS, _I32, _I32, _BOOL, _I64, _I32, _I32, _I32, _I32, _I32, _U8, _I32))

@@ -77,6 +77,17 @@ class Watched:
         return value
 
 
+class WatchedPort(Watched):
+    """A view of a port. Whether it is one of some ports is noted as just that, with their names as the key."""
+
+    def is_one_of(self, names: tuple[str, ...]) -> bool:
+        """Whether it is one of these ports."""
+        port: Port = self._thing
+        answer = port.is_one_of(names)
+        self._notes.asked.append(Asked(port, names, answer))
+        return answer
+
+
 @frozen
 class Bound:
     """An element that is ready to be called."""
@@ -158,12 +169,16 @@ class Walker:
 
     def view(self, port: Port) -> Any:
         """A port as stages see it."""
-        return Watched(port, self.notes)
+        return WatchedPort(port, self.notes)
 
-    def walk(self, segment: Segment, frame: Frame, listener: Listener | None = None) -> Path:
-        """The path of a frame through a segment. StageError if a stage breaks its contract."""
+    def walk(self, segment: Segment, frame: Frame, listener: Listener | None = None, came: Path | None = None) -> Path:
+        """The path of a frame through a segment. StageError if a stage breaks its contract.
+
+        Where a segment goes on into the switch and nobody listens, what is read on either side is noted by itself. A
+        frame that ``came`` by a path to the switch already, and has the tag that it got there, walks on from there.
+        """
         started = perf_counter_ns()
-        path = self._path(segment, frame, listener)
+        path = self._path(segment, frame, listener, came)
         if self.diary is not None:
             self.diary.note(self.notes)
         spent_ns = perf_counter_ns() - started
@@ -173,10 +188,13 @@ class Walker:
             self.whole.setdefault(self._looked, Cost()).add(spent_ns)
         return path
 
-    def _path(self, segment: Segment, frame: Frame, listener: Listener | None) -> Path:
+    def _path(self, segment: Segment, frame: Frame, listener: Listener | None, came: Path | None) -> Path:
         last = segment.elements[-1].element.name if segment.elements else ""
-        end = self._through(segment.elements, segment.where, segment, frame, listener)
+        elements = segment.elements if came is None else ()
+        end = self._through(elements, segment.where, segment, frame, listener)
         if end.verdict is None and segment.forwards:
+            if listener is None:
+                self.notes.begin_part(end.frame.new_tag, last)
             end = self._through(segment.switch_elements, segment.switch, segment, end.frame, listener)
             if end.verdict is None:
                 raise StageError(f"{segment.switch}: its stages chose no ports for {frame!r}, and did not drop it")

@@ -22,6 +22,8 @@ from iochain.kernels.select import scatter
 
 _FIRST_SLOTS: Final = 1 << 11
 _FULLEST: Final = 0.7
+_LINE: Final = 8
+"""Words of a cache line."""
 MOST_WAYS: Final = 1 << 21
 """Beyond so many ways all of them are forgotten, and put together again as frames come."""
 _ALWAYS_THERE: Final = 1 << w.ENTRY | 1 << w.TAG
@@ -61,7 +63,8 @@ class Ways:
     is_off: bool = False  # a stage wants to write
     ways: int = 0
     _generation: int = 1
-    _table: npt.NDArray[np.int64] = field(factory=lambda: np.zeros((_FIRST_SLOTS, shortcut.SLOT), np.int64))
+    _table: npt.NDArray[np.int64] = field(factory=lambda: _slots(_FIRST_SLOTS, shortcut.SLOT))
+    _all: npt.NDArray[np.int64] | None = None  # the largest table that there may be; the table is its beginning
     _plan: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(shortcut.PAIRS, np.int64))
     _known: tuple[int, int] = (-1, -1)  # masks that grew, and epochs of the memories
     _scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))
@@ -229,10 +232,18 @@ class Ways:
             self.decider.statistics.limit_reached += 1
             self._forget()
         if self.ways + more > _FULLEST * len(self._table):
-            size = 1 << int((self.ways + more) / _FULLEST).bit_length()
-            larger = np.zeros((size, self._table.shape[1]), np.int64)
-            shortcut.move(self._table, self._generation, larger, self._room)
-            self._table = larger
+            self._grow(1 << int((self.ways + more) / _FULLEST).bit_length())
+
+    def _grow(self, size: int) -> None:
+        """A larger table, in its place: two of them would be half as much again."""
+        before, width = len(self._table), self._table.shape[1]
+        if self._all is None or len(self._all) < size:
+            largest = max(size, 1 << int(MOST_WAYS / _FULLEST).bit_length())
+            self._all = _slots(largest, width)
+            self._all[:before] = self._table
+        self._table = self._all[:size]
+        moved = np.zeros(width, np.int64)
+        self._generation = shortcut.spread_out(self._table, before, self._generation, self._room, moved)
 
     def _forget(self) -> None:
         self._generation += 1
@@ -245,7 +256,7 @@ class Ways:
         junctions = [self.input.final, self.output]
         if self.entry is not None:
             junctions += [self.entry, self.input.junctions[0]]
-        return [self.decider.memory(junction) for junction in junctions if not junction.is_empty]
+        return [part for one in junctions if not one.is_empty for part in self.decider.memory(one).parts]
 
     def _catch_up(self) -> None:
         """Forget all ways where a decision was forgotten: the others are soon put together again."""
@@ -268,7 +279,7 @@ class Ways:
             self.is_off = True
         elif not np.array_equal(plan, self._plan):
             self._plan = plan
-            self._table = np.zeros((_FIRST_SLOTS, shortcut.SLOT + int(plan[shortcut.MORE])), np.int64)
+            self._table, self._all = _slots(_FIRST_SLOTS, shortcut.SLOT + int(plan[shortcut.MORE])), None
             self._room = _room(int(plan[shortcut.MORE]))
             self._forget()
         return plan is not None
@@ -326,6 +337,13 @@ _NOTHING: Final = Batch(np.zeros(0, ROW))
 def _of_kind(batch: Batch, kinds: npt.NDArray[np.uint8], kind: int) -> Batch:
     chosen = np.flatnonzero(kinds == kind)
     return batch.taken(chosen) if len(chosen) else _NOTHING
+
+
+def _slots(count: int, width: int) -> npt.NDArray[np.int64]:
+    """So many empty slots, each where a cache line begins if it is one; memory that nobody has touched is not used."""
+    memory = np.zeros(count * width + _LINE, np.int64)
+    first = -memory.ctypes.data % (8 * _LINE) // 8
+    return memory[first : first + count * width].reshape(count, width)
 
 
 def _room(more: int) -> npt.NDArray[np.int64]:

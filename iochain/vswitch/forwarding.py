@@ -67,17 +67,17 @@ class Forwarding:
         return (self.members if group.kind == CLIENTS else self.promiscuous).get((group.vlan, 0))
 
     def _from_client(self, frame: Frame, port: Port, vlan: Value | int) -> Verdict:
-        own = port.name
         if frame.destination.is_group:
-            return Ports(_team(port), Group(CLIENTS, int(vlan)), except_=own)
+            return Ports(_team(port), Group(CLIENTS, int(vlan)), except_=port.name)
         found = frame.ask(self.macs, vlan, frame.destination)
         watching = self._watching(frame, vlan)
+        own = None if watching is None else port.name  # without a group the answer is one for many ports
         if not found:
             return Ports(_team(port), watching, except_=own)
-        if own in found:
-            found = tuple(name for name in found if name != own)
-        if not found and watching is None:
-            return Drop(Reason.NO_PORT, "to the sender's own port")
+        if port.is_one_of(found):
+            found = tuple(name for name in found if name != port.name)
+            if not found and watching is None:
+                return Drop(Reason.NO_PORT, "to the sender's own port")
         return Ports(found, watching, except_=own)
 
     def _from_uplink(self, frame: Frame, port: Port, vlan: Value | int) -> Verdict:

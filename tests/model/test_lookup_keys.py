@@ -39,9 +39,9 @@ def found(rows: Any, made: dict[str, Any]) -> bool:
     older = np.zeros((1, lookup.KEY + lookup.LINK_KEY), np.int64)
     room = np.zeros((lookup.BLOCK + 1, lookup.LINK_KEY), np.int64)
     scratch, taken = np.zeros(w.COUNT, np.int64), np.zeros(1, np.int32)
-    at = lookup.look_up(
-        rows, 0, 1, made["classes"], made["plans"], made["table"], made["plans"], older, taken, scratch, room
-    )
+    classes, plans = made["classes"], made["plans"]
+    onward = (classes, classes, plans, older, plans, older, room)  # nothing leads into a switch
+    at = lookup.look_up(rows, 0, 1, classes, plans, made["table"], plans, older, taken, scratch, room, *onward)
     return bool(at == 1)
 
 
