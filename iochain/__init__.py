@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         nic_up,
         power_off,
         power_on,
+        reopen,
         set_mac,
     )
     from iochain.frame import Derived, Frame, Mac, Table
@@ -72,6 +73,7 @@ _HOMES = {
     "nic_up": "experiment.actions",
     "power_off": "experiment.actions",
     "power_on": "experiment.actions",
+    "reopen": "experiment.actions",
     "set_mac": "experiment.actions",
 }
 
@@ -116,6 +118,7 @@ __all__ = [
     "nic_up",
     "power_off",
     "power_on",
+    "reopen",
     "set_mac",
 ]
 

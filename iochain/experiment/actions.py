@@ -4,15 +4,15 @@
 """
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 
 from attrs import field, frozen
 
 from iochain.chain import PortKind
-from iochain.experiment.fabric import Reopen, give_link, take_link
+from iochain.experiment.fabric import give_link, links_of, take_link
 from iochain.experiment.live import Live
 from iochain.kernels.rows import ETHERNET_BYTES
-from iochain.topology.fabric import LINK, Cable
+from iochain.topology.fabric import ERR_DISABLED, LINK, Cable
 from iochain.topology.mistakes import guess
 from iochain.topology.spec import Duplex
 from iochain.topology.units import mac as mac_of
@@ -57,7 +57,7 @@ class LinkDown(_AtLink):
     def apply(self, live: Live) -> None:
         """Frames are lost at once; the host sees it at its next poll."""
         take_link(live, _with_link(live.wiring, self.port), LINK)
-        live.fabric.settle(live)
+        live.fabric.settle()
 
 
 @frozen
@@ -67,7 +67,7 @@ class LinkUp(_AtLink):
     def apply(self, live: Live) -> None:
         """The host sees it at its next poll."""
         give_link(live, _with_link(live.wiring, self.port), LINK)
-        live.fabric.settle(live)
+        live.fabric.settle()
 
 
 @frozen
@@ -143,15 +143,19 @@ class PowerOff(_OfVm):
 
 
 @frozen
-class Move(_OfVm):
-    """A VM moves to another port group, another host, or both: the switch-over, without what comes before it."""
+class Move:
+    """A VM moves to another port group, another host, or both: the switch-over, without what comes before it.
 
+    One vNIC of several (``web.eth1``) moves to another port group only.
+    """
+
+    vm: str
     portgroup: str | None = None
     host: str | None = None
 
     def check(self, wiring: Wiring) -> None:
-        """LookupError if there is no such VM, host or port group."""
-        _known(self.vm, wiring.spec.vms, "VM")
+        """LookupError if there is no such VM, vNIC, host or port group, ValueError if it moves nowhere."""
+        _with_vnic(wiring, self.vm)
         if self.portgroup is None and self.host is None:
             raise ValueError(f"{self.vm} moves nowhere: say portgroup, host, or both")
         if self.host is not None:
@@ -173,8 +177,7 @@ class SetMac:
 
     def check(self, wiring: Wiring) -> None:
         """LookupError if there is no such VM or vNIC."""
-        if self.vm not in wiring.spec.vms and wiring.port(self.vm).kind is not PortKind.VNIC:
-            raise LookupError(f'"{self.vm}" is no VM, and no vNIC')
+        _with_vnic(wiring, self.vm)
 
     def apply(self, live: Live) -> None:
         """At once."""
@@ -213,8 +216,8 @@ class CutCable(_AtCable):
         cable, receivers = self.receivers(live.wiring)
         for receiver in receivers:
             live.network.cut(cable.other(receiver), live.now_ns)
-            _links(live, receiver).lose(receiver, cable.name)
-        live.fabric.settle(live)
+            links_of(live, receiver).lose(receiver, cable.name)
+        live.fabric.settle()
 
 
 @frozen
@@ -226,8 +229,28 @@ class MendCable(_AtCable):
         cable, receivers = self.receivers(live.wiring)
         for receiver in receivers:
             live.network.mend(cable.other(receiver))
-            _links(live, receiver).regain(receiver, cable.name)
-        live.fabric.settle(live)
+            links_of(live, receiver).regain(receiver, cable.name)
+        live.fabric.settle()
+
+
+@frozen
+class Reopen:
+    """Somebody opens a port that BPDU Guard has shut (shutdown, no shutdown)."""
+
+    port: str
+
+    def check(self, wiring: Wiring) -> None:
+        """LookupError if there is no such port, or it is none of a physical switch."""
+        if wiring.port(self.port).kind is not PortKind.PHYSICAL:
+            raise LookupError(f'"{self.port}" is no port of a physical switch')
+
+    def apply(self, live: Live) -> None:
+        """At once. ValueError if it is not shut."""
+        number = live.wiring.port(self.port).number
+        if ERR_DISABLED not in live.wiring.fabric.causes(number):
+            raise ValueError(f"{self.port} is not err-disabled")
+        give_link(live, number, ERR_DISABLED)
+        live.fabric.settle()
 
 
 @frozen
@@ -284,7 +307,7 @@ def power_off(vm: str) -> PowerOff:
 
 
 def move(vm: str, portgroup: str | None = None, host: str | None = None) -> Move:
-    """A VM moves to another port group, another host, or both."""
+    """A VM moves to another port group, another host, or both; one vNIC of several to another port group."""
     return Move(vm, portgroup, host)
 
 
@@ -303,6 +326,11 @@ def mend_cable(cable: str, toward: str | None = None) -> MendCable:
     return MendCable(cable, toward)
 
 
+def reopen(port: str) -> Reopen:
+    """Somebody opens a port that BPDU Guard has shut."""
+    return Reopen(port)
+
+
 def _known(name: str, known: Collection[str], what: str) -> None:
     if name not in known:
         raise LookupError(f'there is no {what} "{name}"{guess(name, known)}')
@@ -316,6 +344,7 @@ def _with_link(wiring: Wiring, name: str) -> int:
     return port.number
 
 
-def _links(live: Live, port: int) -> Any:
-    """Who keeps the link of a port: its host, or the physical switches."""
-    return live.fabric if live.wiring.ports[port].kind is PortKind.PHYSICAL else live.hosts.links
+def _with_vnic(wiring: Wiring, name: str) -> None:
+    """LookupError if there is no VM of this name, and no vNIC."""
+    if name not in wiring.spec.vms and wiring.port(name).kind is not PortKind.VNIC:
+        raise LookupError(f'"{name}" is no VM, and no vNIC')

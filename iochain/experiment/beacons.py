@@ -80,10 +80,12 @@ class Beacons:
         return {name for name in linked if any(self._meet(probed, team, name, other) for other in linked - {name})}
 
     def hear(self, batch: Batch) -> None:
-        """Frames that switches took in: beacons, each at the uplink that received it."""
+        """Frames that switches took in: beacons are those at uplinks; physical switches take in others."""
         ports, times = batch.column("port").tolist(), batch.column("time_ns").tolist()
         for index, tag in enumerate(batch.column("tag").tolist()):
             receiver = self.live.wiring.ports[ports[index]]
+            if not receiver.uplink:
+                continue
             sender = self.live.wiring.tables[receiver.host].nics.get(
                 int.from_bytes(batch.frame_bytes(index)[_SOURCE], "big")
             )

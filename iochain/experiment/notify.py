@@ -44,13 +44,13 @@ class Notify:
 
     def moved(self, ports: Sequence[Port]) -> None:
         """Ports send by other uplinks now."""
-        self._begin(ports, 0)
+        self._begin(ports, connecting=False)
 
     def connected(self, ports: Sequence[Port]) -> None:
         """Ports have come to their switch; Net.NetSendRARPOnPortEnablement decides on the frame of that moment."""
-        self._begin(ports, 1)
+        self._begin(ports, connecting=True)
 
-    def _begin(self, ports: Iterable[Port], connecting: int) -> None:
+    def _begin(self, ports: Iterable[Port], connecting: bool) -> None:
         by_host: dict[str, list[Port]] = {}
         for port in ports:
             if self._wanted(port):
@@ -59,7 +59,7 @@ class Notify:
             self._last += 1
             for port in some:
                 self._bursts[port.number] = self._last
-            for after_ms in self._times(host, bool(connecting)):
+            for after_ms in self._times(host, connecting):
                 self._plan(host, some, self._last, after_ms)
 
     def _wanted(self, port: Port) -> bool:

@@ -103,7 +103,7 @@ class Experiment:
         """Do what follows from ports that a stage has shut."""
         self.network.shut.clear()
         self.agenda.now_ns = max(self.agenda.now_ns, at.time_ns)
-        self.live.fabric.guarded(self.live)
+        self.live.fabric.guarded()
         self.network.settle()
 
 

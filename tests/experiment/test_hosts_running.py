@@ -168,6 +168,14 @@ def test_beacons_cross_the_fabric_and_are_no_frames_of_anybody(engine: Engine) -
     assert {fate.port for fate in fates} == {"sw1.4"}  # whoever is outside sees them, as on any network
 
 
+def test_what_a_physical_switch_takes_in_is_no_beacon() -> None:
+    net = one_host(3, teaming={"failure_detection": "beacon"}).start()
+    bpdu = bytes.fromhex("0180c2000000 005056000001 0026 424203") + bytes(43)
+    outcome = net.send(bpdu, "sw1.4", "1500 ms")
+    assert (outcome.deliveries, outcome.drops) == ((), ())
+    assert net.network.counters.consumed == 2 * 3 * 2 + 1
+
+
 def test_beacons_of_another_host_reach_vms_like_any_broadcast() -> None:
     lab = one_host(1)
     lab.host("esx2").vswitch("vSwitch0", uplinks=["vmnic0", "vmnic1"]).portgroup(
@@ -182,6 +190,22 @@ def test_beacons_of_another_host_reach_vms_like_any_broadcast() -> None:
 
 
 # -- VMs
+
+
+def test_one_vnic_moves_to_another_port_group() -> None:
+    lab = Lab()
+    switch = lab.host("esx1").vswitch("vSwitch0", uplinks=["vmnic0"])
+    switch.portgroup("Prod", vlan=10)
+    switch.portgroup("Other", vlan=11)
+    lab.vm("router", vnics={"eth0": {"network": "Prod"}, "eth1": {"network": "Prod"}})
+    net = lab.start()
+    net.at("1 s", move("router.eth1", portgroup="Other"))
+    net.run("2 s")
+    assert [net.wiring.port(f"router.eth{i}").portgroup for i in (0, 1)] == ["Prod", "Other"]
+    with pytest.raises(LookupError, match=r'"vmnic0" is no VM, and no vNIC'):
+        net.at("3 s", move("vmnic0", portgroup="Other"))
+    with pytest.raises(LookupError, match="there is no port"):
+        net.at("3 s", move("nobody", portgroup="Other"))
 
 
 def ports_of(net: Net, at: str, destination: str, source: str = OUTSIDE) -> tuple[str, ...]:

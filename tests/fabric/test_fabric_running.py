@@ -9,7 +9,7 @@ from one_frame import BPDU, EVERYONE, data, two_hosts
 from iochain import Lab
 from iochain.chain import Reason
 from iochain.engine.network import Engine
-from iochain.experiment.actions import Reopen, cut_cable, link_down, link_up, mend_cable
+from iochain.experiment.actions import cut_cable, link_down, link_up, mend_cable, reopen
 from iochain.fabric.ports import PortState
 from iochain.frame import Mac
 from iochain.net import Net
@@ -66,7 +66,7 @@ def test_bpdu_guard_takes_one_uplink_after_the_other(engine: Engine) -> None:
         net.run(until=f"{shut}.6 s")
         assert reaches(net) == (shut == 1)
     assert net.wiring.tables["esx1"].in_use.get("uplinks of esx1.Prod") == ()
-    net.at("3 s", Reopen("sw1.1"))
+    net.at("3 s", reopen("sw1.1"))
     net.run(until="4 s")
     assert state(net, "sw1.1") is PortState.FORWARDING
     assert reaches(net)
@@ -82,9 +82,11 @@ def test_esxi_8_keeps_the_bpdu_in_the_host(engine: Engine) -> None:
 def test_what_cannot_be_opened() -> None:
     net = guarded("8.0").start()
     with pytest.raises(ValueError, match=r"sw1\.1 is not err-disabled"):
-        net.live.do(Reopen("sw1.1"))
+        net.live.do(reopen("sw1.1"))
     with pytest.raises(LookupError, match="there is no port"):
-        net.live.do(Reopen("sw1.x"))
+        net.at("1 s", reopen("sw1.x"))
+    with pytest.raises(LookupError, match=r'"vm1" is no port of a physical switch'):
+        net.at("1 s", reopen("vm1"))
 
 
 @each_engine
