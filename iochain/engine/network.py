@@ -224,7 +224,7 @@ class Network:
         for first, end, piece_until in self._pieces(batch, taken, until):
             due = len(sent) if piece_until == until else int(first_from(sent.rows, *piece_until))
             copies = self._through(self._follow(batch[first:end], taken[first:end]), self.output.junctions[0])
-            delivered = self._output(in_order([sent[:due], copies]), piece_until)
+            delivered = self._output(merged([sent[:due], copies]), piece_until)
             sent = sent[due:]
             self.counters.delivered += len(delivered)
             self.counters.count_ports(delivered.rows, OUT)
@@ -263,7 +263,7 @@ class Network:
             self._lost.add(second.lost, second.whys)
         else:
             apart.append(batch)
-        return in_order(sent), in_order(apart)
+        return merged(sent), merged(apart)
 
     def _input(self, batch: Batch, waiting: Batch, until: Instant) -> Batch:
         """Through all segments of the input chains but the last ones, which go on into the switch.
@@ -294,7 +294,7 @@ class Network:
             last, batch = split(batch, self.output.last <= depth)
             done.append(last)
             batch = self._through(self._stored(batch, depots, until), self.output.junctions[depth + 1])
-        return in_order([*done, batch])
+        return merged([*done, batch])
 
     def _pieces(self, batch: Batch, taken: npt.NDArray[np.int32], until: Instant) -> Iterator[tuple[int, int, Instant]]:
         """Ranges of frames with at most LARGEST_FLOOD copies, or one frame, and the instant up to which each goes."""
@@ -424,10 +424,14 @@ def _at(batch: Batch, port: int) -> Batch:
 
 def in_order(batches: Sequence[Batch]) -> Batch:
     """Several batches, each in order or nearly, as one in the order of everything."""
-    some = [Batch(sorted_rows(batch.rows), batch.pins) for batch in batches if len(batch)]
-    if not some:
-        return EMPTY
-    whole = some[0]
-    for batch in some[1:]:
-        whole = Batch(merged_rows(whole.rows, batch.rows), joined_pins((whole, batch)))
+    return merged([Batch(sorted_rows(batch.rows), batch.pins) for batch in batches if len(batch)])
+
+
+def merged(batches: Sequence[Batch]) -> Batch:
+    """Several batches, each in order, as one in the order of everything."""
+    whole = EMPTY
+    for batch in batches:
+        if not len(batch):
+            continue
+        whole = Batch(merged_rows(whole.rows, batch.rows), joined_pins((whole, batch))) if len(whole) else batch
     return whole

@@ -32,6 +32,7 @@ class Requests:
     mss: npt.NDArray[np.int32] = field(init=False)  # by port: said by the lab, or 0
     leaves_sums: npt.NDArray[np.bool_] = field(init=False)  # by port
     large: npt.NDArray[np.int64] = field(init=False)  # by port: frames and bytes of large packets
+    is_uniform: bool = field(init=False)  # it is all one at which port a frame enters
 
     @classmethod
     def of(cls, wiring: Wiring) -> "Requests | None":
@@ -62,14 +63,9 @@ class Requests:
                 self.mss[port.number] = getattr(adapter, "mss", None) or 0
                 self.leaves_sums[port.number] = asks_for_checksums(adapter)
         self.recognition.mtus = mtus
+        self.is_uniform = bool((mtus == mtus[:1]).all() and not self.mss.any() and self.leaves_sums.all())
         more = len(ports) - len(self.large)
         self.large = np.concatenate([self.large, np.zeros((more, 2), np.int64)])
-
-    @property
-    def is_uniform(self) -> bool:
-        """Whether it is all one at which port a frame enters."""
-        mtus = self.recognition.mtus
-        return bool((mtus == mtus[:1]).all() and not self.mss.any() and self.leaves_sums.all())
 
     def mark(self, rows: Rows) -> bool:
         """Note in rows, each at its port, what they ask for; gives whether some are large packets."""

@@ -22,6 +22,7 @@ from iochain.engine.network import Engine, Network
 from iochain.engine.remembered import Remembered
 from iochain.frame import Derived, Frame, Table
 from iochain.kernels import words as w
+from iochain.kernels.order import is_sorted
 from iochain.replay import Fate, fates_of
 from iochain.topology.spec import LoadBalancing
 from iochain.topology.wiring import Wiring
@@ -429,7 +430,9 @@ def _ran(story: Story, run: Run, tables: Tables, engine: Engine, listened: int, 
             if listened >> serial % 64 & 1:
                 explained[serial] = Explanation()
                 network.listen(order_of(0, serial), explained[serial])
-        found.append(tuple(fates_of(wiring, network.run(batch, until))))
+        fates = network.run(batch, until)
+        assert all(is_sorted(some.rows) for some in (fates.delivered, fates.dropped))
+        found.append(tuple(fates_of(wiring, fates)))
         network.counters.check(network.held)
     decider, counters = network.decider, network.counters
     statistics = decider.statistics if isinstance(decider, Remembered) else None
