@@ -270,6 +270,8 @@ class Network:
 
         Rows ``waiting`` stand before the first batch stage of their chain already.
         """
+        if not len(batch) and not len(waiting) and not self.input.held:
+            return EMPTY
         ready: list[Batch] = []
         for depth, depots in enumerate(self.input.depots):
             last, batch = split(batch, self.input.last == depth)
