@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.runtime import rtsys
 from numba.extending import register_jitable
 
 from iochain.kernels.checked import CHECKED, kernel
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+OPTIONS: Final = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 def compiled(signature: Any) -> Callable[[Function], Function]:
@@ -56,5 +60,25 @@ class _Kernel:
         return self._run(*arguments)
 
     def _compile_and_run(self, *arguments: Any) -> Any:
-        self._run = njit(self.signature, cache=True, nogil=True, error_model="numpy")(self.py_func)
+        self._run = kept(self.py_func, self.signature) or njit(self.signature, **OPTIONS)(self.py_func)
         return self._run(*arguments)
+
+
+def kept(function: Callable[..., Any], signature: Any) -> Callable[..., Any] | None:
+    """The machine code that numba's cache keeps of a kernel; None if it has none, or keeps it in another way.
+
+    What numba itself does to load it first fills its registries of types and functions, which only compiling needs:
+    0.11 s and 14 MB of every start. Kernels may not hash, nor run in numba's threads: these need what is not filled.
+    """
+    dispatcher: Any = njit(**OPTIONS)(function)
+    try:
+        with global_compiler_lock:
+            rtsys.initialize(dispatcher.targetctx)
+            found = dispatcher._cache._load_overload(signature, dispatcher.targetctx)
+    except (AttributeError, TypeError):  # another version of numba
+        return None
+    if found is None:
+        return None
+    dispatcher.add_overload(found)
+    dispatcher.disable_compile()
+    return cast(Callable[..., Any], dispatcher)
