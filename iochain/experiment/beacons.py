@@ -14,6 +14,7 @@ from typing import Final
 from attrs import define, field
 
 from iochain.batch import Batch
+from iochain.experiment.agenda import Timer
 from iochain.experiment.links import MS, Links
 from iochain.experiment.live import Live, Made
 from iochain.frame import BROADCAST, Mac
@@ -53,6 +54,7 @@ class Beacons:
     live: Live
     links: Links
     probed: dict[str, list[Probed]] = field(factory=dict)  # by host
+    _turns: Timer | None = None
 
     def start(self) -> None:
         """Send the first beacons now, and then at each interval."""
@@ -66,7 +68,12 @@ class Beacons:
             return
         self.links.sound = self.sound
         self.live.consumers.append(self.hear)
-        self.live.agenda.every(self.live.now_ns, self._interval_ns, self._turn)
+        self._turns = self.live.agenda.every(self.live.now_ns, self._interval_ns, self._turn)
+
+    def stop(self) -> None:
+        """Send no more beacons; uplinks are taken for what they were last."""
+        if self._turns is not None:
+            self._turns.cancel()
 
     def sound(self, team: Team, linked: AbstractSet[str]) -> set[str]:
         """The uplinks of a team that some other one hears and is heard by; one that has no other is sound."""

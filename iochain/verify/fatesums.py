@@ -15,6 +15,7 @@ from numba import types
 
 from iochain.engine.network import Fates
 from iochain.engine.path import Dropped
+from iochain.experiment.live import GENERATED
 from iochain.frame import VID_BITS
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.rows import NO_TAG, SERIAL_BITS
@@ -111,7 +112,7 @@ class Side:
         self._ports = np.array([*ports, self.kinds.port("nowhere")], np.int64) << _TAG_BITS
 
     def add(self, fates: Fates) -> None:
-        """The fates of a window."""
+        """The fates of a window; frames that hosts make (beacons, RARP) are none of a capture, and left out."""
         self._know(fates.whys)
         parts = [
             (fates.delivered.column("order"), self._delivered(fates.delivered)),
@@ -121,7 +122,10 @@ class Side:
             parts.append((fates.consumed.column("order"), self._delivered(fates.consumed) | _TAKEN))
         orders = np.concatenate([order for order, _ in parts])
         keys = np.concatenate([key for _, key in parts])
-        sources = (orders >> SERIAL_BITS) if len(orders) else orders
+        captured = orders >> SERIAL_BITS < GENERATED
+        if not captured.all():
+            orders, keys = orders[captured], keys[captured]
+        sources = orders >> SERIAL_BITS
         last = int(sources.max(initial=0))
         for source in range(last + 1):
             mine = orders & _SERIALS if last == 0 else orders[sources == source] & _SERIALS

@@ -56,7 +56,8 @@ def tried(
     sent = parse(batch.rows)
     delivered = [fates.delivered for fates in _run(wiring, batch, engine)]
     ports, owners, copies = [], [], []
-    for some in delivered:
+    for copies_of in delivered:
+        some = copies_of[copies_of.column("order") >> SERIAL_BITS == 0]  # others are frames that hosts make
         ports.append(some.column("port").astype(np.int64))
         owners.append((some.column("order") & _SERIALS) - 1)
         copies.append(parse(np.ascontiguousarray(some.rows)))
@@ -78,10 +79,14 @@ def parsed(frames: Sequence[bytes]) -> Words:
 
 
 def _run(wiring: Wiring, batch: Batch, engine: Engine | None) -> list[Fates]:
-    """The windows of a fresh network; with cables it is one that hears of what happens to them."""
+    """The windows of a fresh network; with cables it is one that hears of what happens to them.
+
+    Hosts send no beacons: teams are as at the start, where a witness finds them when it is replayed alone.
+    """
     if wiring.cables:
         experiment = Experiment.of(copy.deepcopy(wiring), engine=engine)
         experiment.start()
+        experiment.live.hosts.beacons.stop()
         batch, _ = experiment.network.recognise(batch, entering=False)
         last_ns = int(batch.rows["time_ns"][-1]) if len(batch) else 0
         return list(experiment.windows(batch, FOREVER, last_event_ns=last_ns))
