@@ -10,6 +10,7 @@ from attrs import frozen
 
 from iochain.batch import FOREVER, Batch, untagged_rows
 from iochain.engine.network import Engine, Fates, Network
+from iochain.experiment.fabric import Fabric
 from iochain.experiment.running import Experiment
 from iochain.kernels.checked import known
 from iochain.kernels.parse import parse
@@ -81,12 +82,14 @@ def parsed(frames: Sequence[bytes]) -> Words:
 def _run(wiring: Wiring, batch: Batch, engine: Engine | None) -> list[Fates]:
     """The windows of a fresh network; with cables it is one that hears of what happens to them.
 
-    Hosts send no beacons: teams are as at the start, where a witness finds them when it is replayed alone.
+    Hosts send no beacons: teams are as at the start, where a witness finds them when it is replayed alone. For the same
+    reason a port that BPDU Guard shuts is open again for the next frame.
     """
     if wiring.cables:
         experiment = Experiment.of(copy.deepcopy(wiring), engine=engine)
         experiment.start()
         experiment.live.hosts.beacons.stop()
+        experiment.live.fabric = _Reopening.start(experiment.live)
         batch, _ = experiment.network.recognise(batch, entering=False)
         last_ns = int(batch.rows["time_ns"][-1]) if len(batch) else 0
         return list(experiment.windows(batch, FOREVER, last_event_ns=last_ns))
@@ -96,6 +99,14 @@ def _run(wiring: Wiring, batch: Batch, engine: Engine | None) -> list[Fates]:
         return list(network.windows(batch))
     finally:
         network.restore()
+
+
+class _Reopening(Fabric):
+    """Physical switches whose ports BPDU Guard shuts for one frame only."""
+
+    def guarded(self) -> None:
+        """No link is taken, so all ports are as before."""
+        self.settle()
 
 
 def _batch(frames: Sequence[bytes], sender: npt.NDArray[np.int32]) -> Batch:

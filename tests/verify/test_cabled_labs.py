@@ -42,6 +42,15 @@ def test_copies_are_those_of_the_frames_that_were_sent() -> None:
     assert {(frame, port) for frame, port in arrived if port in (one, other)} == {(0, other), (1, one), (2, one)}
 
 
+def test_a_frame_that_shuts_a_port_does_not_shut_it_for_the_next() -> None:
+    guards = [f"fabric.switches.sw1.ports.{port}.bpdu_guard=yes" for port in (1, 2)]
+    wiring = cabled("esxi_version=6.7", *guards).wiring
+    bpdu = bytes.fromhex("0180c2000000") + MACS["vm1"] + bytes.fromhex("0026424203") + bytes(43)
+    frames = [bpdu, bpdu, EVERYONE + MACS["vm1"] + PLAIN]
+    trial = tried(wiring, frames, [wiring.port("vm1").number] * 3, [-1] * 3)
+    assert wiring.port("vm2").number in trial.port[trial.frame == 2].tolist()
+
+
 @pytest.mark.parametrize(
     ("statement", "settings", "port"),
     [
