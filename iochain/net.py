@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from attrs import define, field, frozen
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, batch_of, order_of
@@ -102,7 +103,9 @@ class Net:
     def send(self, packet: "Packet | bytes", at: str, time_ns: "int | str | None" = None) -> Outcome:
         """Send one frame at a port, now or later, and run until nothing is held; its copies, drops and explanation.
 
-        ValueError if it is shorter than an Ethernet header or the time is past, LookupError if there is no such port.
+        Bytes that have a ``wire_length`` and ``mss`` of their own (:class:`iochain.testing.FrameBytes`) are so long and
+        ask for segments of that size. ValueError if it is shorter than an Ethernet header or the time is past,
+        LookupError if there is no such port.
         """
         batch = self._batch([self._told(packet, at, time_ns)])
         explanation = Explanation()
@@ -166,14 +169,19 @@ class Net:
             past, now = format_time(time_ns), format_time(self.now_ns)
             raise ValueError(f"a frame cannot be sent at {past}: it is {now} already")
         self.sent += 1
-        return _Offered(data, time_ns, port, order_of(0, self.sent))
+        missing = getattr(data, "wire_length", len(data)) - len(data)
+        return _Offered(data, time_ns, port, order_of(0, self.sent), missing, getattr(data, "mss", 0))
 
     def _batch(self, offered: "list[_Offered]") -> Batch:
         """Frames as one batch, whose bytes lie in one piece of memory however many they are."""
         batch = batch_of([(one.data, one.time_ns) for one in offered])
         batch.rows["order"] = [one.order for one in offered]
         batch.rows["port"] = [one.port for one in offered]
-        return self.network.recognise(batch, entering=False)[0]
+        batch.rows["wire_length"] += np.array([one.missing for one in offered], np.int32)
+        batch, _ = self.network.recognise(batch, entering=False)
+        said = np.array([one.mss for one in offered], np.uint16)
+        batch.rows["mss"] = np.where(said > 0, said, batch.rows["mss"])
+        return batch
 
     def _put_in_line(self) -> None:
         """Tell the network of the frames that were offered."""
@@ -211,6 +219,8 @@ class _Offered(NamedTuple):
     time_ns: int
     port: int
     order: int
+    missing: int  # bytes that a snap length cut
+    mss: int  # the segment size that it says itself, or 0
 
 
 def _ns(time: "int | str") -> int:

@@ -13,6 +13,7 @@ from iochain import Lab
 from iochain.batch import batch_of, order_of
 from iochain.chain import Reason
 from iochain.engine.explanation import Explanation
+from iochain.testing import FrameBytes
 
 WEB, DB, ROUTER, EVERYONE = "00:50:56:00:00:01", "00:50:56:00:00:02", "02:00:00:00:00:fe", "ff:ff:ff:ff:ff:ff"
 MOVED = "00:50:56:00:00:77"
@@ -308,3 +309,22 @@ def test_frames_of_a_capture_are_replayed_and_explained(tmp_path: Path) -> None:
     assert "from outside" in str(outcome.explanation)
     with pytest.raises(LookupError, match="there is no Ethernet frame 5 in it"):
         lab.explain(capture, 5)
+
+
+# -- frames that say more than their bytes
+
+
+def test_a_segment_size_that_a_frame_says_itself() -> None:
+    large = bytes(Ether(src=WEB, dst=ROUTER) / IP(src="10.0.0.1", dst="10.0.0.2") / TCP() / bytes(4000))
+    assert [len(fate.data) for fate in two_vms().send(large, "web").deliveries] == [1518, 1518, 1138]
+    said = FrameBytes(large, mss=1000)
+    assert [len(fate.data) for fate in two_vms().send(said, "web").deliveries] == [1058] * 4
+    runt = two_vms().send(FrameBytes(large, mss=4000), "web")
+    assert [fate.reason for fate in runt.drops] == [Reason.DEVICE_REFUSED]
+
+
+def test_a_frame_that_was_cut_is_as_long_as_it_was() -> None:
+    whole = bytes(packet(WEB, ROUTER) / bytes(2000))
+    cut = FrameBytes(whole[:60], wire_length=len(whole))
+    assert [fate.reason for fate in two_vms().send(cut, "web").drops] == [Reason.MTU_EXCEEDED]
+    assert two_vms().send(whole[:60], "web").ports == ("vmnic0",)
