@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
-from iochain.frame import ALL_VLANS, BROADCAST, PRIORITY_SHIFT, VID_BITS, Mac
+from iochain.frame import ALL_VLANS, BROADCAST, PRIORITY_SHIFT, VID_BITS
 from iochain.kernels import words as w
 from iochain.topology.mistakes import guess
 from iochain.topology.units import mac, mac_number, shown
@@ -212,8 +212,3 @@ def condition_of(data: Mapping[str, Any], fault: Callable[[str, str], None]) -> 
         except ValueError as wrong:
             fault(name, str(wrong))
     return Condition(fields, tagged)
-
-
-def mac_column(addresses: list[Mac | None]) -> Words:
-    """MACs as numbers, -1 where there is none."""
-    return np.array([-1 if one is None else int(one) for one in addresses], np.int64)
