@@ -47,6 +47,11 @@ def follow(batch: Batch, taken: npt.NDArray[np.int32], paths: PathColumns) -> Fo
     return Followed(Batch(rows, batch.pins), Batch(lost, batch.pins), why)
 
 
+def tag_in_place(batch: Batch, taken: npt.NDArray[np.int32], paths: PathColumns) -> bool:
+    """Give frames the tags of their paths if all of them go on; False if some do not: these are to be followed."""
+    return bool(retag(batch.rows, taken, paths.tags, paths.goes_on))
+
+
 def count_taken(taken: npt.NDArray[np.int32], paths: int) -> npt.NDArray[np.int64]:
     """How many frames took each path."""
     counts = np.zeros(paths, np.int64)
@@ -120,6 +125,18 @@ def spread(
             lost[dropped].tag = tag
             why[dropped] = whys[number]
             dropped += 1
+
+
+@compiled(types.boolean(ROWS, _I32, _I32, _BOOL))
+def retag(rows: Any, taken: Any, tags: Any, goes_on: Any) -> bool:
+    """Put the tags of paths on rows, in their places, up to the first that does not go on; whether there was none."""
+    for i in range(len(rows)):
+        path = taken[i]
+        if not goes_on[path]:
+            return False
+        if tags[path] != UNCHANGED:
+            rows[i].tag = tags[path]
+    return True
 
 
 @compiled(types.void(_I32, _I64))

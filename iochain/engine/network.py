@@ -16,7 +16,8 @@ from attrs import define, field, frozen
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, joined, joined_pins
 from iochain.chain import Chain, Consumed, Drop, Passed
 from iochain.engine.counters import IN, OUT, Counters
-from iochain.engine.following import count_taken, follow, lead
+from iochain.engine.floods import WORTH_IT, Floods
+from iochain.engine.following import count_taken, follow, lead, tag_in_place
 from iochain.engine.levels import wired_levels
 from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
@@ -56,7 +57,9 @@ def default_engine() -> Engine:
 
 
 LARGEST_FLOOD: Final = 1 << 18
-"""Copies that are made before a window is cut: floods are expanded in pieces of about this many rows."""
+"""Copies that are made before a window is cut, and run again in two."""
+FLOOD_PIECE: Final = 1 << 16
+"""Where nothing needs to be run again floods are expanded in pieces of about this many rows, which stay in a cache."""
 
 
 @frozen(eq=False)
@@ -106,6 +109,7 @@ class Network:
     entry: Junction | None = None
     requests: Requests | None = None
     ways: tuple[Ways, ...] = ()  # from the entry of captures on, and from the switch on; past idle batch stages too
+    floods: Floods | None = None  # from the switch on
     _entries: dict[tuple[str, int], int] = field(factory=dict)
     _lost: _Lost = field(factory=_Lost)
 
@@ -129,6 +133,7 @@ class Network:
             wiring, *both, decider, whys, counters, is_uplink, shares_tables(*both), junction, Requests.of(wiring)
         )
         if isinstance(decider, Remembered):
+            network.floods = Floods(decider, network.output.junctions[0])
             network.ways = tuple(
                 Ways(decider, begin, network.input, network.output.junctions[0], is_uplink, counters, skips)
                 for begin, skips in ((junction, False), (None, False), (junction, True), (None, True))
@@ -221,9 +226,9 @@ class Network:
             return
         sent, batch = self._to_switch(batch, until, entering)
         taken = self.decider.decide(batch, self.input.final)
-        for first, end, piece_until in self._pieces(batch, taken, until):
+        for first, end, piece_until in self._pieces(batch, taken, until, FLOOD_PIECE):
             due = len(sent) if piece_until == until else int(first_from(sent.rows, *piece_until))
-            copies = self._through(self._follow(batch[first:end], taken[first:end]), self.output.junctions[0])
+            copies = self._onward(self._follow(batch[first:end], taken[first:end]), end - first)
             delivered = self._output(merged([sent[:due], copies]), piece_until)
             sent = sent[due:]
             self.counters.delivered += len(delivered)
@@ -298,17 +303,20 @@ class Network:
             batch = self._through(self._stored(batch, depots, until), self.output.junctions[depth + 1])
         return merged([*done, batch])
 
-    def _pieces(self, batch: Batch, taken: npt.NDArray[np.int32], until: Instant) -> Iterator[tuple[int, int, Instant]]:
-        """Ranges of frames with at most LARGEST_FLOOD copies, or one frame, and the instant up to which each goes."""
+    def _pieces(
+        self, batch: Batch, taken: npt.NDArray[np.int32], until: Instant, most: int | None = None
+    ) -> Iterator[tuple[int, int, Instant]]:
+        """Ranges of frames with at most so many copies (LARGEST_FLOOD), or one frame, and up to when each goes."""
+        most = LARGEST_FLOOD if most is None else most
         fan_out = self.decider.paths.columns().fan_out
-        if int(fan_out.max(initial=0)) * len(taken) <= LARGEST_FLOOD:
+        if int(fan_out.max(initial=0)) * len(taken) <= most:
             yield 0, len(batch), until
             return
         copies = np.cumsum(fan_out[taken])
         first = 0
         while first < len(batch):
             before = int(copies[first - 1]) if first else 0
-            end = max(first + 1, int(np.searchsorted(copies, before + LARGEST_FLOOD, side="right")))
+            end = max(first + 1, int(np.searchsorted(copies, before + most, side="right")))
             yield first, end, instant_of(batch, end, until)
             first = end
 
@@ -317,6 +325,17 @@ class Network:
         if not len(batch) or junction.is_empty:
             return batch
         return self._follow(batch, self.decider.decide(batch, junction))
+
+    def _onward(self, copies: Batch, frames: int) -> Batch:
+        """Through the first segments of the output chains: copies of so many frames, in rows that nobody else has."""
+        junction, floods = self.output.junctions[0], self.floods
+        if not len(copies) or junction.is_empty:
+            return copies
+        if floods is not None and len(copies) >= WORTH_IT * frames and floods.is_usable:
+            taken = floods.decide(copies)
+        else:
+            taken = self.decider.decide(copies, junction)
+        return copies if tag_in_place(copies, taken, self.decider.paths.columns()) else self._follow(copies, taken)
 
     def _follow(self, batch: Batch, taken: npt.NDArray[np.int32]) -> Batch:
         """Tag, copy and drop frames by their paths; gives what is not dropped."""
