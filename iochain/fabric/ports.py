@@ -7,15 +7,14 @@ Guard makes of them.
 
 from collections.abc import Mapping
 from enum import Enum
-from functools import cache
 from typing import Final
 
 from attrs import field, frozen
 
 from iochain.chain import Consumed, Drop, From, Port, Reason, Verdict
-from iochain.frame import Derived, Frame, Table
+from iochain.frame import Frame, Table
 from iochain.portgroup.security import bpdu_of
-from iochain.uplink.nic import payload_is_longer
+from iochain.uplink.nic import longer_than
 
 _RESERVED: Final = 0x0180C2000000 >> 4
 _LEAST_HEADERS: Final = 40  # of IPv4 and TCP without options
@@ -95,13 +94,8 @@ class SwitchMtu:
     mtu: int
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
-        if not frame.derive(_longer_than(self.mtu)):
+        if not frame.derive(longer_than(self.mtu)):
             return frame
         if frame.mss is not None and frame.mss <= self.mtu - _LEAST_HEADERS:
             return frame
         return Drop(Reason.MTU_EXCEEDED, f"more than {self.mtu} bytes")
-
-
-@cache
-def _longer_than(mtu: int) -> Derived:
-    return Derived(f"longer than {mtu}", payload_is_longer, mtu, 2)

@@ -69,7 +69,7 @@ class Mtu:
     tcp_passes: bool = False
 
     def __call__(self, frame: Frame, port: Port) -> Verdict:
-        if not frame.derive(_longer_than(self.mtu)) or frame.mss is not None:
+        if not frame.derive(longer_than(self.mtu)) or frame.mss is not None:
             return frame
         if self.tcp_passes and frame.transport == TCP:
             return frame
@@ -77,7 +77,8 @@ class Mtu:
 
 
 @cache
-def _longer_than(mtu: int) -> Derived:
+def longer_than(mtu: int) -> Derived:
+    """Whether a frame is longer than ``mtu`` bytes behind its layer 2 header."""
     return Derived(f"longer than {mtu}", payload_is_longer, mtu, 2)
 
 
