@@ -134,12 +134,13 @@ class CaptureReader:
                 ready.append(source)
         lasts = [_last(source.rows) for source in ready if not source.is_finished]
         border = min(lasts, default=FOREVER)
-        parts, pins = [], []
+        parts: list[Rows] = []
+        pins: list[object] = []
         for source in ready:
             count = len(source.rows) if border == FOREVER or len(ready) == 1 else count_until(source.rows, border)
             if count:
                 parts.append(source.rows[:count])
-                pins.append(source.pin)
+                pins.extend(source.pins)
                 source.rows = source.rows[count:]
         if not parts:
             return EMPTY

@@ -64,7 +64,7 @@ class Source:
         """How it ended too early; None while it is read, and if it is whole."""
         self.interfaces: list[Interface] = []
         self.rows: Rows = np.empty(0, ROW)
-        """Frames that are read and not yet handed out; they point into ``pin``."""
+        """Frames that are read and not yet handed out; they point into ``pins``."""
         self.is_finished = False
         self._stream = CaptureStream(path)
         self._pool = pool
@@ -79,6 +79,8 @@ class Source:
         self._walk["source"], self._walk["start_ns"], self._walk["stop_ns"] = number, start_ns, stop_ns
         self._table = table_of(_FIRST_INTERFACES)
         self.pin = Buffer(np.empty(0, np.uint8), None)
+        self.pins: tuple[Buffer, ...] = ()
+        self._last, self._last_pin = self.rows, self.pin
         try:
             self._refill(PCAP_HEADER_BYTES)
             self.format = self._begin()
@@ -134,8 +136,9 @@ class Source:
     @property
     def until(self) -> Instant:
         """Every frame that comes is at or after this; only for a source that is not finished or has rows."""
-        if len(self.rows):
-            return Instant(int(self.rows[0]["time_ns"]), int(self.rows[0]["order"]))
+        for rows in (self.rows, self._last):
+            if len(rows):
+                return Instant(int(rows["time_ns"][0]), int(rows["order"][0]))
         return Instant(int(self._walk["latest_ns"]), order_of(self.number, self.frames + 1))
 
     def close(self) -> None:
@@ -191,11 +194,17 @@ class Source:
         self._add_interface(Interface(self.number, link_type=link_type, snap_length=snap_length), Clock(exponent))
 
     def _load(self) -> None:
-        """Walk on until the rows are full, or the piece."""
+        """Walk on until the rows are full, or the piece.
+
+        The last frame waits for those that follow: it says when they come, so that a wire is done with those before.
+        """
         if self._wants_more:
             self._refill(int(self._walk["need"]))
         rows = np.empty(self._capacity, ROW)
-        self._walk["rows"] = 0
+        waited = len(self._last)
+        rows[:waited] = self._last
+        self.pins = (self.pin,) if not waited or self._last_pin is self.pin else (self._last_pin, self.pin)
+        self._walk["rows"] = waited
         while True:
             halt = self._walker(self._walks, rows, self._table)
             if halt == Halt.BLOCK:
@@ -213,6 +222,17 @@ class Source:
             self._finish(None)
         elif self._wants_more and self._is_at_end:
             self._end_of_stream()
+        self._hold_last(len(self.rows) - waited)
+
+    def _hold_last(self, new: int) -> None:
+        """Take the last row out, unless nothing follows it; so many rows are new."""
+        count = len(self.rows) - 1
+        if self.is_finished or count < 0:
+            self._last = self.rows[:0]
+            return
+        self.rows, self._last = self.rows[:count], self.rows[count:].copy()
+        if new:
+            self._last_pin = self.pin
 
     @property
     def _has_room(self) -> bool:

@@ -17,6 +17,7 @@ from captures_made import (
     pcap,
     read_whole,
     section,
+    seen,
     simple_packet,
     written,
 )
@@ -82,6 +83,19 @@ def test_beginning_end_and_limit(tmp_path: Path, piece_bytes: int) -> None:
         reader, batch = read_whole(*paths, piece_bytes=piece_bytes, start_ns=start, stop_ns=stop, limit=limit)
         assert batch.column("time_ns").tolist() == expected
         assert [source.ending for source in reader.sources] == [None, None]
+
+
+def test_the_last_frame_waits_for_the_next_and_keeps_its_memory(tmp_path: Path) -> None:
+    """A window ends where the next frame comes; a frame that waits while blocks are passed over stays what it was."""
+    passed_over = block(11, bytes(600)) * 8
+    path = written(
+        tmp_path,
+        section() + nanoseconds() + b"".join(packet(i * 1000, frame(i, 300)) + passed_over for i in range(6)),
+    )
+    with read_captures([path], piece_bytes=1024) as reader:
+        pieces = [(seen(piece.batch), piece.until) for piece in reader]
+    assert [sent for some, _ in pieces for sent in some] == [Sent(i * 1000, frame(i, 300), 300) for i in range(6)]
+    assert [until.time_ns for _, until in pieces[:-1]] == [some[-1].time_ns + 1000 for some, _ in pieces[:-1]]
 
 
 def test_no_capture_at_all() -> None:
