@@ -25,7 +25,6 @@ from iochain.capture.memory import Buffer, BufferPool
 from iochain.capture.streams import CaptureStream
 from iochain.capture.walkers import FLAWS, WALK, Flaw, Halt, walk_pcap, walk_pcapng
 from iochain.kernels.rows import MAX_TIME_NS, ROW
-from iochain.kernels.tags import lift_tags
 
 _MAGIC_BYTES: Final = 4
 _ROW_PER_BYTES: Final = 64
@@ -214,7 +213,6 @@ class Source:
             else:
                 self._fill()
         self.rows = rows[: self._walk["rows"]]
-        lift_tags(self.rows)
         self._wants_more = halt == Halt.MORE
         if halt == Halt.DAMAGED:
             self._finish(Damage(self._record_offset, FLAWS[Flaw(self._walk["damage"])]))

@@ -29,7 +29,17 @@ from iochain.capture.formats import (
 )
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import load_be32, load_le32
-from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, MAX_TIME_NS, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
+from iochain.kernels.rows import (
+    ADDRESS_BYTES,
+    ETHERNET_BYTES,
+    MAX_TIME_NS,
+    NO_TAG,
+    NOWHERE,
+    ROWS,
+    SERIAL_BITS,
+    TAG_BYTES,
+)
+from iochain.kernels.tags import outer_tag
 
 WALK: Final = np.dtype(
     [
@@ -190,18 +200,20 @@ def accept(walk: Any, row: Any, interface: Any, address: int, time_ns: int, leng
         return _GOES_ON
     if time_ns >= walk.stop_ns:
         return _STOPPED
+    tag = outer_tag(address + ADDRESS_BYTES, length)
+    lifted = TAG_BYTES if tag != NO_TAG else 0
     walk.rows += 1
     row.address = address
     row.time_ns = time_ns
     row.order = (walk.source << SERIAL_BITS) | walk.frames
-    row.length = length
-    row.wire_length = min(max(wire_length, length), _MAX_WIRE)
-    row.tag = NO_TAG
+    row.length = length - lifted
+    row.wire_length = min(max(wire_length, length), _MAX_WIRE) - lifted
+    row.tag = tag
     row.entry = NOWHERE
     row.port = NOWHERE
     row.part = 0
     row.interface = interface.number
-    row.skip = ADDRESS_BYTES
+    row.skip = ADDRESS_BYTES + lifted
     row.pad = 0
     row.mss = 0
     row.checksum = 0

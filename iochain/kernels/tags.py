@@ -4,23 +4,32 @@ from typing import Any
 
 from numba import types
 
-from iochain.kernels.compiled import compiled
+from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import load_be16
 from iochain.kernels.rows import ETHERNET_BYTES, NO_TAG, ROWS, TAG_BYTES
 
 _TPID = 0x8100
 
 
+@part
+def outer_tag(rest: int, length: int) -> int:
+    """The TCI of the tag that begins at ``rest``, in a frame of so many bytes; NO_TAG if there is none.
+
+    It counts where it is whole and an EtherType follows.
+    """
+    if length < ETHERNET_BYTES + TAG_BYTES or load_be16(rest) != _TPID:
+        return NO_TAG
+    return load_be16(rest + 2)  # type: ignore[no-any-return]
+
+
 @compiled(types.void(ROWS))
 def lift_tags(rows: Any) -> None:
-    """Carry the first 0x8100 tag of every row beside its bytes, where a whole tag and an EtherType are there."""
+    """Carry the outer tag of every row that has none beside its bytes."""
     for i in range(len(rows)):
         row = rows[i]
-        if row.tag != NO_TAG or row.length < ETHERNET_BYTES + TAG_BYTES:
-            continue
-        rest = row.address + row.skip
-        if load_be16(rest) == _TPID:
-            row.tag = load_be16(rest + 2)
+        tag = NO_TAG if row.tag != NO_TAG else outer_tag(row.address + row.skip, row.length)
+        if tag != NO_TAG:
+            row.tag = tag
             row.skip += TAG_BYTES
             row.length -= TAG_BYTES
             row.wire_length -= TAG_BYTES
