@@ -114,7 +114,7 @@ def test_no_check_of_the_parser_can_be_left_out(at: int, check: str) -> None:
 
 
 def test_tags_are_lifted_from_whole_ones_only() -> None:
-    names = mutant(tags, "row.length < ETHERNET_BYTES + TAG_BYTES", "False")
+    names = mutant(tags, "length < ETHERNET_BYTES + TAG_BYTES", "False")
     memory = known(np.frombuffer(ADDRESSES + b"\x81\x00", np.uint8))
     rows = np.zeros(1, ROW)
     rows[0] = batch_of([(ADDRESSES + b"\x08\x00", 0)]).rows[0]
