@@ -179,19 +179,10 @@ class Ipv6Value:
         return f"Ipv6Value({self})"
 
 
-class Before(NamedTuple):
-    """What a walk had read when it came to the switch, how many things it had asked, and what it had come to."""
-
-    masks: list[int]
-    asked: int
-    tag: int | None  # the TCI that stages gave it, -1 if they took the tag off, None if it is as it came
-    stage: str  # the last one
-
-
 class Notes:
     """What a walk read and asked for: bits of words, look-ups, settings; and the writes that it wants done."""
 
-    __slots__ = ("asked", "before", "masks", "row", "whole", "writes")
+    __slots__ = ("asked", "masks", "row", "whole", "writes")
 
     def __init__(self) -> None:
         self.row: tuple[Any, int] = (None, 0)  # the batch of the frame that walks, and its index there
@@ -203,12 +194,11 @@ class Notes:
         self.asked: list[Asked] = []
         self.writes: list[tuple[Table[Any, Any], Hashable, Any]] = []
         self.whole = False
-        self.before: Before | None = None
 
-    def begin_part(self, tag: int | None, stage: str) -> None:
-        """The frame has come to the switch: bits that are read from now on are noted by themselves."""
-        self.before = Before(self.masks, len(self.asked), tag, stage)
-        self.masks = [0] * w.COUNT
+    def begin_part(self) -> list[int]:
+        """Note by themselves the bits that are read from now on; gives those until now."""
+        masks, self.masks = self.masks, [0] * w.COUNT
+        return masks
 
 
 Key = TypeVar("Key", bound=Hashable)

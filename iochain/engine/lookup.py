@@ -6,8 +6,8 @@ side: how many words, how many derived fields, the presence bits, how far frames
 pairs, then (derived field, argument) pairs. A table has for each slot the path's number + 1 (0: empty, -1: forgotten),
 and the key.
 
-Where frames go on into the switch there are two tables: of what happens before it, and of what the switch does with
-frames that came by a path. The second one's keys have that path as one word more, and the port only if it matters
+A decision may have *steps*, each with a table of its own: the input chain, the switch, the team. The path of a step
+that is not the last leads ONWARD, and is a word of the keys of the next one. Those have the port only if it matters
 which of its *kind* (of the same switch and team) it is: else a key holds for all ports of the kind but one, to which
 the frame would go back.
 """
@@ -15,9 +15,11 @@ the frame would go back.
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from numba import types
 
 from iochain.kernels import words as w
+from iochain.kernels.checked import known
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.parse import LINK, parse_row
 from iochain.kernels.raw import load_be16, load_le64, load_mac, prefetch, store_le64, wrapped
@@ -63,16 +65,36 @@ EXCEPT_SHIFT: Final = 32
 _PORT_BITS: Final = 0xFFFFFE
 _ANY_PORT: Final = 1 << 23
 """In the first word of a key: it has the number of a kind of ports in the place of a port's."""
+CLASSES, KINDS, KEYS, KEY_BYTES, PLANS, PLAN_BYTES, TABLE, MASK, WIDTH = range(9)
+OLDER_PLANS, OLDER_PLAN_BYTES, OLDER, OLDER_MASK, OLDER_WIDTH = range(9, 14)
+"""Columns of a step: addresses, the bytes of a row or the words of a key, and slots less one. The older ones follow."""
+STEP: Final = 14
 BLOCK: Final = 64
 """How many keys are made before the first of them is looked for."""
 
 DERIVED_FIELDS: Final = (payload_is_longer, source_mac_hash, ip_hash_full, ip_hash_last_octet, hash_of_destination)
 """Derived fields that the look-up computes itself, by number; of others the words they read go into the key."""
 
+_Words = npt.NDArray[np.int64]
 _I32 = types.Array(types.int32, 1, "C")
 _I64 = types.Array(types.int64, 1, "C")
 _TABLE = types.Array(types.int64, 2, "C")
 _ASKED = types.Array(types.int32, 2, "C")
+
+
+def step_of(
+    classes: _Words, kinds: _Words, keys: _Words, now: tuple[_Words, _Words], older: tuple[_Words, _Words]
+) -> _Words:
+    """A step of a decision: classes and kinds by port, room for BLOCK keys and one more, plans and table, older ones.
+
+    These arrays must live, and stay as they are.
+    """
+    columns: list[int] = [known(array).ctypes.data for array in (classes, kinds, keys)]
+    columns.append(keys.strides[0])
+    for plans, table in (now, older):
+        columns += [known(plans).ctypes.data, plans.strides[0]]
+        columns += [known(table).ctypes.data, len(table) - 1, table.shape[1] - KEY]
+    return np.array(columns, np.int64)
 
 
 @part
@@ -215,10 +237,10 @@ def _key_of_kind(key: int, kind: int, width: int) -> int:
 
 
 @part
-def _onward_path(
+def _path_onward(
     row: Any, came: int, kind: int, plan: int, scratch: int, key: int, table: int, mask: int, width: int
 ) -> int:
-    """The number of the path of a row through the switch, or -1."""
+    """The number of the path of a row that came by another, in one table; or -1."""
     hashed = _onward_key(row, plan, came, scratch, key, width)
     path = _known_path(key, hashed, table, mask, width)
     if path >= 0:
@@ -232,167 +254,91 @@ def _onward_path(
     return (found & _LOW) - 1  # type: ignore[no-any-return]
 
 
-@compiled(
-    types.int64(
-        ROWS,
-        types.int64,
-        types.int64,
-        _I32,
-        _TABLE,
-        _TABLE,
-        _TABLE,
-        _TABLE,
-        _I32,
-        _I64,
-        _TABLE,
-        _I32,
-        _I32,
-        _TABLE,
-        _TABLE,
-        _TABLE,
-        _TABLE,
-        _TABLE,
-    )
-)
-def look_up(
-    rows: Any,
-    first: int,
-    end: int,
-    classes: Any,
-    plans: Any,
-    table: Any,
-    older_plans: Any,
-    older: Any,
-    taken: Any,
-    scratch: Any,
-    keys: Any,
-    kinds: Any,
-    onward_classes: Any,
-    onward_plans: Any,
-    onward_table: Any,
-    onward_older_plans: Any,
-    onward_older: Any,
-    onward_keys: Any,
-) -> int:
+@part
+def _onward(row: Any, came: int, step: int, scratch: int) -> int:
+    """The number of the path of a row that came by another, at the step of a decision at an address; or -1."""
+    number = _plan_of(row, load_le64(load_le64(step + 8 * CLASSES) + 8 * row.port))
+    kind, key = load_le64(load_le64(step + 8 * KINDS) + 8 * row.port), load_le64(step + 8 * KEYS)
+    plan = load_le64(step + 8 * PLANS) + load_le64(step + 8 * PLAN_BYTES) * number
+    table, mask, width = load_le64(step + 8 * TABLE), load_le64(step + 8 * MASK), load_le64(step + 8 * WIDTH)
+    path = _path_onward(row, came, kind, plan, scratch, key, table, mask, width)
+    mask = load_le64(step + 8 * OLDER_MASK)
+    if path >= 0 or mask == 0:
+        return path
+    plan = load_le64(step + 8 * OLDER_PLANS) + load_le64(step + 8 * OLDER_PLAN_BYTES) * number
+    table, width = load_le64(step + 8 * OLDER), load_le64(step + 8 * OLDER_WIDTH)
+    return _path_onward(row, came, kind, plan, scratch, key, table, mask, width)
+
+
+@compiled(types.int64(ROWS, types.int64, types.int64, _TABLE, _I32, _I64))
+def look_up(rows: Any, first: int, end: int, steps: Any, taken: Any, scratch: Any) -> int:
     """Fill ``taken`` with the paths of rows from ``first`` on; gives the index of the first unknown one, or ``end``.
 
     What is not in the table is looked for in the older one, made before a mask grew, whose keys stay true. Keys are
-    made in blocks of ``len(keys) - 1``, so that the slots of a block are on their way from memory together. Rows whose
-    paths lead ONWARD are looked up at the switch too. The unknown row gets -1, or its path to the switch if it has one.
+    made in blocks, so that the slots of a block are on their way from memory together. Rows whose paths lead ONWARD are
+    looked up at the next step. The unknown row gets -1, or the last of its paths that is known.
     """
-    hashes = np.empty(len(keys), np.int64)
-    width, older_width = table.shape[1] - KEY, older.shape[1] - KEY
-    mask, older_mask = len(table) - 1, len(older) - 1
-    start, older_start = table.ctypes.data, older.ctypes.data
-    plan_start, plan_bytes = plans.ctypes.data, 8 * plans.shape[1]
-    older_plan_start, older_plan_bytes = older_plans.ctypes.data, 8 * older_plans.shape[1]
-    key_start, key_bytes = keys.ctypes.data, 8 * keys.shape[1]
+    hashes = np.empty(BLOCK, np.int64)
+    classes, key_start, key_bytes = steps[0, CLASSES], steps[0, KEYS], steps[0, KEY_BYTES]
+    plan_start, plan_bytes = steps[0, PLANS], steps[0, PLAN_BYTES]
+    start, mask, width = steps[0, TABLE], steps[0, MASK], steps[0, WIDTH]
+    older_start, older_mask, older_width = steps[0, OLDER], steps[0, OLDER_MASK], steps[0, OLDER_WIDTH]
+    older_key = key_start + key_bytes * BLOCK
     scratch_start = scratch.ctypes.data
-    older_key = key_start + key_bytes * (len(keys) - 1)
-    onward_width, onward_mask, onward_start = (
-        onward_table.shape[1] - KEY,
-        len(onward_table) - 1,
-        onward_table.ctypes.data,
-    )
-    onward_plan_start, onward_plan_bytes = onward_plans.ctypes.data, 8 * onward_plans.shape[1]
-    onward_older_width, onward_older_mask = onward_older.shape[1] - KEY, len(onward_older) - 1
-    onward_older_start, onward_older_plan_start = onward_older.ctypes.data, onward_older_plans.ctypes.data
-    onward_older_plan_bytes = 8 * onward_older_plans.shape[1]
-    onward_key = onward_keys.ctypes.data
-    for block in range(first, end, len(keys) - 1):
-        size = min(len(keys) - 1, end - block)
+    for block in range(first, end, BLOCK):
+        size = min(BLOCK, end - block)
         for j in range(size):
             row = rows[block + j]
-            plan = plan_start + plan_bytes * _plan_of(row, int(classes[row.port]))
+            plan = plan_start + plan_bytes * _plan_of(row, load_le64(classes + 8 * row.port))
             hashes[j] = make_key(row, plan, scratch_start, key_start + key_bytes * j, width)
             prefetch(start + (hashes[j] & mask) * 8 * (KEY + width))
         for j in range(size):
             path = _known_path(key_start + key_bytes * j, hashes[j], start, mask, width)
             if path < 0 and older_mask > 0:
                 row = rows[block + j]
-                plan = older_plan_start + older_plan_bytes * _plan_of(row, int(classes[row.port]))
+                plan = steps[0, OLDER_PLANS] + steps[0, OLDER_PLAN_BYTES] * _plan_of(
+                    row, load_le64(classes + 8 * row.port)
+                )
                 hashed = make_key(row, plan, scratch_start, older_key, older_width)
                 path = _known_path(older_key, hashed, older_start, older_mask, older_width)
             taken[block + j] = path
+            step = steps.ctypes.data
+            while path >= ONWARD:
+                step += 8 * STEP
+                path = _onward(rows[block + j], path & ~ONWARD, step, scratch_start)
+                if path >= 0:
+                    taken[block + j] = path
             if path < 0:
                 return block + j
-            if path < ONWARD:
-                continue
-            row = rows[block + j]
-            came, kind = path & ~ONWARD, int(kinds[row.port])
-            number = _plan_of(row, int(onward_classes[row.port]))
-            plan = onward_plan_start + onward_plan_bytes * number
-            path = _onward_path(
-                row, came, kind, plan, scratch_start, onward_key, onward_start, onward_mask, onward_width
-            )
-            if path < 0 and onward_older_mask > 0:
-                plan = onward_older_plan_start + onward_older_plan_bytes * number
-                path = _onward_path(
-                    row,
-                    came,
-                    kind,
-                    plan,
-                    scratch_start,
-                    onward_key,
-                    onward_older_start,
-                    onward_older_mask,
-                    onward_older_width,
-                )
-            if path < 0:
-                return block + j
-            taken[block + j] = path
     return end
 
 
-@part
-def _put(table: Any, keys: Any, hashed: int, entry: int) -> int:
-    """Put an entry into the slot of the first of some keys; gives the slot."""
-    width = table.shape[1] - KEY
-    slot = find(keys.ctypes.data, hashed, table.ctypes.data, len(table) - 1, width)
+@compiled(types.int64(ROWS, _I64, types.int64, types.int64, types.int64, types.int64, _I64))
+def remember(rows: Any, step: Any, path: int, came: int, kind: int, except_: int, scratch: Any) -> int:
+    """Put the path of the one row into the table of a step, which has room; gives the slot.
+
+    Where the row ``came`` there by another path (-1: it is the first step) it holds for all ports of a ``kind`` but one
+    of them (-1: for all of them), or if that is -1 for the row's own port.
+    """
+    row = rows[0]
+    width, key = step[WIDTH], step[KEYS]
+    plan = step[PLANS] + step[PLAN_BYTES] * _plan_of(row, load_le64(step[CLASSES] + 8 * row.port))
+    entry = path + 1
+    if came < 0:
+        hashed = make_key(row, plan, scratch.ctypes.data, key, width)
+    else:
+        hashed = _onward_key(row, plan, came, scratch.ctypes.data, key, width)
+        if kind >= 0:
+            hashed = _key_of_kind(key, kind, width)
+            entry |= (except_ + 1) << EXCEPT_SHIFT
+    slot = find(key, hashed, step[TABLE], step[MASK], width)
+    at = step[TABLE] + 8 * (KEY + width) * (slot if slot >= 0 else -1 - slot)
     if slot < 0:
         slot = -1 - slot
         for i in range(width):
-            table[slot, KEY + i] = keys[0, i]
-    table[slot, 0] = entry
+            store_le64(at + 8 * (KEY + i), load_le64(key + 8 * i))
+    store_le64(at, entry)
     return slot
-
-
-@compiled(types.int64(ROWS, _I32, _TABLE, _TABLE, types.int64, _I64, _TABLE))
-def remember(rows: Any, classes: Any, plans: Any, table: Any, path: int, scratch: Any, keys: Any) -> int:
-    """Put the path of the one row into the table, which has room; gives the slot."""
-    row = rows[0]
-    width = table.shape[1] - KEY
-    plan = plans.ctypes.data + 8 * plans.shape[1] * _plan_of(row, int(classes[row.port]))
-    hashed = make_key(row, plan, scratch.ctypes.data, keys.ctypes.data, width)
-    return _put(table, keys, hashed, path + 1)
-
-
-@compiled(types.int64(ROWS, _I32, _TABLE, _TABLE, types.int64, types.int64, types.int64, types.int64, _I64, _TABLE))
-def remember_onward(
-    rows: Any,
-    classes: Any,
-    plans: Any,
-    table: Any,
-    path: int,
-    came: int,
-    kind: int,
-    except_: int,
-    scratch: Any,
-    keys: Any,
-) -> int:
-    """Put the path through the switch of the one row, which came there by another, into the table; gives the slot.
-
-    It holds for all ports of a ``kind`` but one of them (-1: for all of them), or if that is -1 for the row's own port.
-    """
-    row = rows[0]
-    width = table.shape[1] - KEY
-    plan = plans.ctypes.data + 8 * plans.shape[1] * _plan_of(row, int(classes[row.port]))
-    key = keys.ctypes.data
-    hashed = _onward_key(row, plan, came, scratch.ctypes.data, key, width)
-    if kind >= 0:
-        hashed = _key_of_kind(key, kind, width)
-        path |= (except_ + 1) << EXCEPT_SHIFT
-    return _put(table, keys, hashed, path + 1)
 
 
 @part

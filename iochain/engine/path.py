@@ -4,7 +4,7 @@ Deciding (which path a frame takes) and following (copies, tags, drops) are apar
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,7 @@ class Dropped:
         return f"{self.stage}: {self.drop.reason.value}{rule}"
 
 
-@frozen
-class Spread:
+class Spread(NamedTuple):
     """Where the copies of a frame go: port numbers, and members of a group of a switch, without ``except_``."""
 
     ports: tuple[int, ...] = ()
@@ -43,17 +42,18 @@ class Spread:
     except_: int = -1
 
 
-@frozen
-class Path:
+class Path(NamedTuple):
     """What becomes of a frame in a segment: it goes on, is spread, or ends; ``tag`` is its new TCI or UNCHANGED.
 
-    With a spread there may be drops too: copies that found no uplink. ``stage`` is the one that spoke last.
+    With a spread there may be drops too: copies that found no uplink. ``stage`` is the one that spoke last. ``team`` is
+    the one that it has come to, where it is but the beginning of a path.
     """
 
     tag: int = UNCHANGED
     spread: Spread | None = None
     drops: tuple[Dropped, ...] = ()
     stage: str = ""
+    team: str = ""
 
     @property
     def goes_on(self) -> bool:

@@ -8,11 +8,10 @@ What an input chain and what the switch does with a frame are remembered apart, 
 thousand senders and a thousand receivers two thousand walks are enough, not one for each pair.
 """
 
-import time
 from collections.abc import Hashable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from operator import and_
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +19,13 @@ from attrs import define, field
 
 from iochain.batch import Batch
 from iochain.engine import lookup
-from iochain.engine.path import UNCHANGED, Path, Paths
+from iochain.engine.path import UNCHANGED, Paths
 from iochain.engine.plain import Plain, frame_of
 from iochain.engine.segments import Junction
 from iochain.engine.walk import Bound, Listener, Segment, Walker
-from iochain.frame import Asked, Derived, Table
+from iochain.frame import Asked, Derived, Table, Words
 from iochain.kernels import words as w
-from iochain.kernels.parse import ADDRESSES, LINK, NETWORK, TRANSPORT, TYPE, parse
+from iochain.kernels.parse import ADDRESSES, LINK, NETWORK, TRANSPORT, TYPE, parse, parse_rows
 from iochain.kernels.rows import FROM_UPLINK
 from iochain.portgroup.receive import hash_of_destination
 from iochain.uplink.nic import payload_is_longer
@@ -53,7 +52,6 @@ class Statistics:
 
     frames: int = 0
     walks: int = 0
-    walk_ns: int = 0
     grown_masks: int = 0
     forgotten: int = 0
     limit_reached: int = 0
@@ -70,6 +68,11 @@ class Remembered:
     listeners: dict[int, Listener] = field(factory=dict)
     statistics: Statistics = field(factory=Statistics)
     _memories: dict[int, "Memory"] = field(factory=dict)
+    _words: npt.NDArray[np.int64] = field(factory=lambda: np.zeros((1, w.COUNT), np.int64))  # of the frame that walks
+    _view: Words = field(init=False)  # the same as plain numbers
+
+    def __attrs_post_init__(self) -> None:
+        self._view = memoryview(self._words.reshape(-1))  # type: ignore[arg-type]
 
     @property
     def plain(self) -> Plain:
@@ -122,15 +125,20 @@ class Remembered:
         return taken, first
 
     def memory(self, junction: Junction) -> "Memory":
-        """What is remembered at a junction; that is in two parts where frames go on from it into the switch."""
+        """What is remembered at a junction; that has steps where frames go on from it into the switch."""
         memory = self._memories.get(id(junction))
         if memory is None:
-            onward = None
-            if all(segment.forwards for segment in junction.segments):
-                onward = Memory.of(junction, self.statistics, [one.switch_elements for one in junction.segments], 1)
-            bound = [(*one.elements, *(() if onward else one.switch_elements)) for one in junction.segments]
-            memory = self._memories[id(junction)] = Memory.of(junction, self.statistics, bound)
-            memory.onward = onward
+            segments, statistics = junction.segments, self.statistics
+            if all(segment.forwards for segment in segments):
+                steps = np.zeros((3, lookup.STEP), np.int64)
+                team = Memory.of(junction, statistics, [()] * len(segments), steps[2:], extra=1)
+                bound = [one.switch_elements for one in segments]
+                switch = Memory.of(junction, statistics, bound, steps[1:], team, extra=1)
+                memory = Memory.of(junction, statistics, [one.elements for one in segments], steps, switch)
+            else:
+                bound = [(*one.elements, *one.switch_elements) for one in segments]
+                memory = Memory.of(junction, statistics, bound, np.zeros((1, lookup.STEP), np.int64))
+            self._memories[id(junction)] = memory
         return memory
 
     def let_go(self) -> None:
@@ -150,46 +158,49 @@ class Remembered:
     def _walk(self, batch: Batch, index: int, memory: "Memory", came: int = -1, writes: bool = True) -> int:
         """Walk one frame, do what it wants written unless told not to, and remember its path if that is possible.
 
-        ``came`` is its path to the switch, where that is known already.
+        ``came`` is the last of its paths ONWARD that is known already, or -1.
         """
-        started = time.perf_counter_ns()
         row = batch.rows[index : index + 1]
-        notes = self.walker.notes
+        walker, notes = self.walker, self.walker.notes
         notes.clear()
-        words = parse(row)[0].tolist()
         listener = self.listeners.get(int(row["order"][0])) if self.listeners else None
+        if listener is None:
+            self._words[:] = 0
+            parse_rows(row, self._words)
+            words: Words = self._view
+        else:
+            words = parse(row)[0].tolist()
         segment = memory.junction.segments[int(row["port"][0])]
-        before: Path | None = None
-        if came >= 0 and self.walker.diary is None:  # a diary wants to know all that a frame asked
-            before = self.paths.known[came & ~lookup.ONWARD]
-        tag = None if before is None or before.tag == UNCHANGED else before.tag
-        path = self.walker.walk(segment, frame_of(words, notes, batch, index, tag), listener, before)
+        before = None if came < 0 else self.paths.known[came & ~lookup.ONWARD]
+        is_at_switch = before is not None and not before.team and walker.diary is None  # that wants to know all
+        tag = before.tag if before is not None and is_at_switch and before.tag != UNCHANGED else None
+        walker.has_seams = memory.onward is not None
+        path = walker.walk(segment, frame_of(words, notes, batch, index, tag), listener, is_at_switch)
+        walker.has_seams = False
         number = self.paths.number(path)
         if writes:
-            self.walker.write()
-        if not notes.whole and not notes.writes:
-            self._remember(_Walked(row, words, segment, number, came, listener is not None), memory)
+            walker.write()
+        if not notes.whole and not notes.writes and (listener is None or memory.onward is None):
+            known = 0 if before is None else 2 if before.team else 1
+            self._remember(_Walked(row, words, segment), number, memory, known)
         self.statistics.walks += 1
-        self.statistics.walk_ns += time.perf_counter_ns() - started
         return number
 
-    def _remember(self, walked: "_Walked", memory: "Memory") -> None:
-        """Remember the path of the frame that has just walked; that to the switch and that through it, where it did."""
-        notes, onward = self.walker.notes, memory.onward
-        before = notes.before
-        if onward is None:
-            self._make_room(memory).remember(walked, Reads(notes.masks, notes.asked), walked.path)
-        elif before is not None:
-            came = walked.came & ~lookup.ONWARD
-            if walked.came < 0:
-                came = self.paths.number(Path(UNCHANGED if before.tag is None else before.tag, stage=before.stage))
-                reads = Reads(before.masks, notes.asked[: before.asked])
-                self._make_room(memory).remember(walked, reads, came | lookup.ONWARD)
-            reads = Reads(notes.masks, notes.asked[before.asked :])
-            holds_for = self._holds_for(walked, reads.asked, onward)
-            self._make_room(onward).remember(walked, reads, walked.path, (came, *holds_for))
-        elif not walked.is_heard:  # it did not come to the switch; a frame that is heard notes all as one
-            self._make_room(memory).remember(walked, Reads(notes.masks, notes.asked), walked.path)
+    def _remember(self, walked: "_Walked", number: int, memory: "Memory", known: int) -> None:
+        """Remember the path of the frame that has just walked, step by step, but those steps that are ``known``."""
+        notes, seams = self.walker.notes, self.walker.seams
+        came, first = -1, 0
+        for step, part in enumerate(memory.parts[: len(seams) + 1]):
+            if step < len(seams):
+                path, masks, end = seams[step]
+                taken = self.paths.number(path) | lookup.ONWARD
+            else:
+                taken, masks, end = number, notes.masks, len(notes.asked)
+            if step >= known:
+                reads = Reads(masks, notes.asked[first:end] if seams else notes.asked)
+                holds_for = self._holds_for(walked, reads.asked, taken, part) if step else (-1, -1)
+                self._make_room(part).remember(walked, reads, taken, came, *holds_for)
+            came, first = taken & ~lookup.ONWARD, end
 
     def _make_room(self, memory: "Memory") -> "Memory":
         """Forget all that a memory has if it is full."""
@@ -198,39 +209,34 @@ class Remembered:
             self.statistics.limit_reached += 1
         return memory
 
-    def _holds_for(self, walked: "_Walked", asked: Sequence[Asked], onward: "Memory") -> tuple[int, int]:
-        """For which ports what the switch did holds: the number of a kind, and of the one port in it that is other.
+    def _holds_for(self, walked: "_Walked", asked: Sequence[Asked], taken: int, part: "Memory") -> tuple[int, int]:
+        """For which ports a path from the switch on holds: the number of a kind, and of the one port that is other.
 
-        Kind -1: only for the port itself, as stages asked which one it is, or a drop there names it.
+        Kind -1: only for the port itself, as stages asked which one it is, or a drop names it.
         """
-        port, others = walked.segment.port, set[str]()
-        for one in asked:
-            if one.thing is not port or one.key in _OF_KIND:
+        port = walked.segment.port
+        others: tuple[str, ...] = ()
+        for thing, key, answer in asked:
+            if thing is not port or key in _OF_KIND:
                 continue
-            if one.answer is not False or type(one.key) is not tuple:
+            if type(key) is not tuple or answer or len(key) != 1 or others not in ((), key):
                 return -1, -1
-            others.update(one.key)
-        if len(others) > 1 or self.paths.known[walked.path].drops:
+            others = key
+        if self.paths.known[taken & ~lookup.ONWARD].drops:
             return -1, -1
-        numbers = [self.walker.numbers.get(name, -1) for name in others]
-        return int(onward.kinds[port.number]), numbers[0] if numbers else -1
+        return int(part.kinds[port.number]), self.walker.numbers.get(others[0], -1) if others else -1
 
 
-@define(eq=False)
-class _Walked:
-    """The frame that has just walked: its row and words, its path, and that to the switch if it was known before."""
+class _Walked(NamedTuple):
+    """The frame that has just walked."""
 
     row: Any
-    words: Sequence[int]
+    words: Words
     segment: Segment
-    path: int
-    came: int  # -1: it was not
-    is_heard: bool
 
 
-@define(eq=False)
-class Reads:
-    """What a walk, or a part of it, read: bits of words, and what it asked for."""
+class Reads(NamedTuple):
+    """What a walk, or a step of it, read: bits of words, and what it asked for."""
 
     masks: list[int]
     asked: Sequence[Asked]
@@ -242,7 +248,7 @@ class Memory:
 
     junction: Junction
     statistics: Statistics
-    classes: npt.NDArray[np.int32]
+    classes: npt.NDArray[np.int64]
     masks: list[list[int]]  # by class and side, by word
     derived: list[list[tuple[int, int]]]  # by class: numbers in lookup.DERIVED_FIELDS, with their arguments
     plans: npt.NDArray[np.int64]
@@ -251,26 +257,41 @@ class Memory:
     older_plans: npt.NDArray[np.int64]
     older: npt.NDArray[np.int64]
     older_asked: npt.NDArray[np.int32]
-    kinds: npt.NDArray[np.int32]  # of each port: ports of one kind agree in all that _OF_KIND names
+    kinds: npt.NDArray[np.int64]  # of each port: ports of one kind agree in all that _OF_KIND names
+    steps: npt.NDArray[np.int64]  # this step and those behind it, for the look-up
+    onward: "Memory | None" = None  # the next step, that of frames whose paths lead onward
     extra: int = 0  # words of a key beside what was read: the path by which a frame came
-    onward: "Memory | None" = None  # what the switch does with frames that go on into it
     keys: int = 0
     epoch: int = 0  # grows whenever something is forgotten
     scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))  # for a parsed frame
     room: npt.NDArray[np.int64] = field(factory=lambda: _room(lookup.LINK_KEY + 1))  # for a block of keys, and one more
+    parts: "list[Memory]" = field(init=False)  # this step and those behind it
+    _step: npt.NDArray[np.int64] = field(init=False)  # the first of steps
     _unread: list[list[int]] = field(init=False)  # the bits that are not in masks
     _entries: dict[tuple[int, Hashable], int] = field(factory=dict)  # numbers of table entries, from 1
+    _asked_of: dict[tuple[int, Hashable], tuple[int, ...]] = field(factory=dict)  # the same, by table and key
     _watched: dict[int, Table[Any, Any]] = field(factory=dict)
+    _last: list[list[int] | None] = field(init=False)  # bits that the last walk read, by class and side
     _changed: set[int] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         self._unread = [[_ALL_BITS] * w.COUNT for _ in self.masks]
+        self._last = [None] * len(self.masks)
+        self.parts = [self, *(() if self.onward is None else self.onward.parts)]
+        self._step = self.steps[0]
+        self._tell()
 
     @classmethod
     def of(
-        cls, junction: Junction, statistics: Statistics, elements: Sequence[tuple[Bound, ...]], extra: int = 0
+        cls,
+        junction: Junction,
+        statistics: Statistics,
+        elements: Sequence[tuple[Bound, ...]],
+        steps: npt.NDArray[np.int64],
+        onward: "Memory | None" = None,
+        extra: int = 0,
     ) -> "Memory":
-        """Nothing remembered yet of what stages (by port number) do at a junction."""
+        """Nothing remembered yet of what stages (by port number) do in one step at a junction."""
         classes = class_numbers(junction, elements)
         count = 2 * (int(classes.max(initial=0)) + 1)  # frames of clients, and frames from uplinks, by themselves
         plans, table, asked = _nothing(count, extra=extra)
@@ -285,13 +306,10 @@ class Memory:
             asked,
             *_nothing(count, slots=1, extra=extra),
             _kinds(junction, classes),
+            steps,
+            onward,
             extra,
         )
-
-    @property
-    def parts(self) -> "list[Memory]":
-        """Itself, and what is remembered of the switch behind it."""
-        return [self] if self.onward is None else [self, self.onward]
 
     def look_up(self, batch: Batch, first: int, end: int, taken: npt.NDArray[np.int32]) -> int:
         """Fill in the paths of frames from ``first`` on; gives the index of the first unknown one, or ``end``."""
@@ -299,44 +317,17 @@ class Memory:
             part.catch_up()
         if first >= end:
             return end
-        onward = self.onward or self  # itself: it has no paths onward
-        at: int = lookup.look_up(
-            batch.rows,
-            first,
-            end,
-            self.classes,
-            self.plans,
-            self.table,
-            self.older_plans,
-            self.older,
-            taken,
-            self.scratch,
-            self.room,
-            onward.kinds,
-            onward.classes,
-            onward.plans,
-            onward.table,
-            onward.older_plans,
-            onward.older,
-            onward.room,
-        )
+        at: int = lookup.look_up(batch.rows, first, end, self.steps, taken, self.scratch)
         return at
 
-    def remember(self, walked: _Walked, reads: Reads, path: int, onward: tuple[int, int, int] | None = None) -> None:
-        """Remember a path of the frame that has just walked.
-
-        At the switch by what path it came, and for which ports: see :func:`iochain.engine.lookup.remember_onward`.
-        """
+    def remember(self, walked: _Walked, reads: Reads, path: int, came: int, kind: int, except_: int) -> None:
+        """Remember a path of the frame that has just walked; see :func:`iochain.engine.lookup.remember`."""
         row = walked.row
         number = 2 * int(self.classes[walked.segment.port.number]) + (int(row["flags"][0]) & FROM_UPLINK)
         self._widen(number, walked.words, reads)
         if self.keys + 1 > _FULLEST * len(self.table):
             self._enlarge()
-        if onward is None:
-            slot = lookup.remember(row, self.classes, self.plans, self.table, path, self.scratch, self.room)
-        else:
-            known = (self.classes, self.plans, self.table, path, *onward, self.scratch, self.room)
-            slot = lookup.remember_onward(row, *known)
+        slot = lookup.remember(row, self._step, path, came, kind, except_, self.scratch)
         self._keep_asked(slot, self._entry_numbers(reads))
         self.keys += 1
 
@@ -364,9 +355,12 @@ class Memory:
         for asked in reads.asked:
             if isinstance(asked.thing, Derived):
                 read, derived = _take_in(asked.thing, words, read, derived)
-        known = self.masks[number]
-        if derived is self.derived[number] and not any(map(and_, read, self._unread[number])):
+        if derived is self.derived[number] and (
+            read == self._last[number] or not any(map(and_, read, self._unread[number]))
+        ):
+            self._last[number] = read
             return
+        known = self.masks[number]
         self.statistics.grown_masks += 1
         self.masks[number] = [(new | old) & _ALL_BITS for new, old in zip(read, known, strict=True)]
         self._unread[number] = [~bits & _ALL_BITS for bits in self.masks[number]]
@@ -397,38 +391,51 @@ class Memory:
         self.table = np.zeros((_FIRST_SLOTS, lookup.KEY + width), np.int64)
         self.asked = np.zeros((_FIRST_SLOTS, self.asked.shape[1]), np.int32)
         self.room = _room(max(width, self.older.shape[1]))
+        self._tell()
 
     def _enlarge(self) -> None:
         larger = np.zeros((2 * len(self.table), self.table.shape[1]), np.int64)
         asked = np.zeros((len(larger), self.asked.shape[1]), np.int32)
         lookup.move(self.table, self.asked, larger, asked)
         self.table, self.asked = larger, asked
+        self._tell()
         self.keys = int(np.count_nonzero(larger[:, 0]))
 
     def _drop_older(self) -> None:
         self.older_plans, self.older, self.older_asked = _nothing(len(self.plans), slots=1, extra=self.extra)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell the look-up where all is."""
+        now, older = (self.plans, self.table), (self.older_plans, self.older)
+        self._step[:] = lookup.step_of(self.classes, self.kinds, self.room, now, older)
 
     # -- what paths depend on
 
     def _entry_numbers(self, reads: Reads) -> list[int]:
         """The numbers of the table entries that a walk asked for."""
         numbers: list[int] = []
-        known = self._entries
         for thing, key, _ in reads.asked:
             if isinstance(thing, Table):
-                numbers += [known.setdefault((id(thing), entry), len(known) + 1) for entry in thing.depends_on(key)]
-                if id(thing) not in self._watched:
-                    self._watched[id(thing)] = thing
-                    thing.watchers.append(self._table_changed)
+                numbers += self._asked_of.get((id(thing), key)) or self._number_entries(thing, key)
         return numbers
+
+    def _number_entries(self, table: Table[Any, Any], key: Hashable) -> tuple[int, ...]:
+        """Number the entries that the answer for a key comes from, and watch them."""
+        known = self._entries
+        found = tuple([known.setdefault((id(table), entry), len(known) + 1) for entry in table.depends_on(key)])
+        self._asked_of[id(table), key] = found
+        if id(table) not in self._watched:
+            self._watched[id(table)] = table
+            table.watchers.append(self._table_changed)
+        return found
 
     def _keep_asked(self, slot: int, numbers: list[int]) -> None:
         """Keep what a path depends on; where that is more than any other did, with room for it."""
         more = len(numbers) - self.asked.shape[1]
         if more > 0:
-            self.asked = np.pad(self.asked, ((0, 0), (0, more)))
-        self.asked[slot] = 0
-        self.asked[slot, : len(numbers)] = numbers
+            self.asked, more = np.pad(self.asked, ((0, 0), (0, more))), 0
+        self.asked[slot] = numbers + [0] * -more
 
     def _table_changed(self, table: Table[Any, Any], key: Hashable) -> None:
         number = self._entries.get((id(table), key))
@@ -447,7 +454,7 @@ class Memory:
         self.statistics.forgotten += int(lookup.forget(self.older, self.older_asked, changed))
 
 
-def class_numbers(junction: Junction, elements: Sequence[tuple[Bound, ...]]) -> npt.NDArray[np.int32]:
+def class_numbers(junction: Junction, elements: Sequence[tuple[Bound, ...]]) -> npt.NDArray[np.int64]:
     """The class of each port: ports that have like stages at like places share one."""
     return _numbers(
         (segment.port.kind, tuple((one.element.name, type(one.element.stage)) for one in bound))
@@ -455,7 +462,7 @@ def class_numbers(junction: Junction, elements: Sequence[tuple[Bound, ...]]) -> 
     )
 
 
-def _kinds(junction: Junction, classes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def _kinds(junction: Junction, classes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The kind of each port: those of one class, at one switch, that agree in what _OF_KIND names."""
     return _numbers(
         (number, segment.switch, *(getattr(segment.port, name) for name in _OF_KIND))
@@ -463,10 +470,10 @@ def _kinds(junction: Junction, classes: npt.NDArray[np.int32]) -> npt.NDArray[np
     )
 
 
-def _numbers(things: Iterable[Hashable]) -> npt.NDArray[np.int32]:
+def _numbers(things: Iterable[Hashable]) -> npt.NDArray[np.int64]:
     """A number for each of some things, the same for equal ones, counted from 0."""
     known: dict[Hashable, int] = {}
-    return np.array([known.setdefault(thing, len(known)) for thing in things], np.int32)
+    return np.array([known.setdefault(thing, len(known)) for thing in things], np.int64)
 
 
 def _take_in(

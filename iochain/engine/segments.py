@@ -206,9 +206,17 @@ def halves(wiring: Wiring, walker: Walker, levels: Levels | None = None) -> tupl
 
 
 def entry_junction(chain: Chain, walker: Walker) -> Junction:
-    """Where frames of captures are told where they enter; they stand at port 0 there."""
+    """Where frames of captures are told where they enter; they stand at port 0 there.
+
+    The last rule is for all that no other applies to. It stands where other junctions have the switch: what it reads is
+    then asked of those frames only.
+    """
     port = Port(chain.name, NOWHERE, 0, PortKind.CAPTURE, "", "")
-    return Junction("entry", [Segment(chain.name, port, walker.view(port), True, walker.bind(chain), chooses=True)])
+    bound = walker.bind(chain)
+    view, last = walker.view(port), bound[-1:]
+    return Junction(
+        "entry", [Segment(chain.name, port, view, True, bound[:-1], bool(last), True, chain.name if last else "", last)]
+    )
 
 
 def _refuse_misplaced(wiring: Wiring) -> None:

@@ -5,11 +5,12 @@ line of it in a stage. A stage that breaks its contract stops the run: frame, po
 """
 
 from collections.abc import Callable, Container, Sequence
+from operator import attrgetter
 from time import perf_counter_ns
 from types import FunctionType, MethodType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, field, fields, frozen
 
 from iochain.chain import Chain, Drop, Element, From, Port, Ports, Reason, Verdict
 from iochain.engine.path import UNCHANGED, Dropped, Path, Spread
@@ -88,6 +89,22 @@ class WatchedPort(Watched):
         return answer
 
 
+def _noted(name: str) -> property:
+    """An attribute of a port that is noted: what :meth:`Watched.__getattr__` does, in a quarter of the time."""
+    value_of = attrgetter(name)
+
+    def read(view: WatchedPort) -> Any:
+        value = value_of(view._thing)
+        view._notes.asked.append(Asked(view._thing, name, value))
+        return value
+
+    return property(read)
+
+
+for _name in (*(one.name for one in fields(Port)), "port_number"):
+    setattr(WatchedPort, _name, _noted(_name))
+
+
 @frozen
 class Bound:
     """An element that is ready to be called."""
@@ -112,6 +129,15 @@ class Segment:
     chooses: bool = False
     switch: str = ""
     switch_elements: tuple[Bound, ...] = ()
+
+
+class Seam(NamedTuple):
+    """Where a walk came to the switch, or to a team: its path so far, the bits that were read since the last seam, and
+    how many things were asked until then."""
+
+    path: Path
+    masks: list[int]
+    asked: int
 
 
 class Diary(Protocol):
@@ -149,6 +175,8 @@ class Walker:
     diary: Diary | None = None
     walks: int = 0
     walk_ns: int = 0  # time on the clock that they took
+    has_seams: bool = False  # what is read before the switch, there and at the team is noted apart
+    seams: list[Seam] = field(factory=list)  # of the last walk
     whole: dict[tuple[str, str], Cost] = field(factory=dict)  # of walks, by the stage that first saw a whole frame
     _looked: tuple[str, str] = ("", "")
     observers: ClassVar[list[Observer]] = []
@@ -171,14 +199,14 @@ class Walker:
         """A port as stages see it."""
         return WatchedPort(port, self.notes)
 
-    def walk(self, segment: Segment, frame: Frame, listener: Listener | None = None, came: Path | None = None) -> Path:
+    def walk(self, segment: Segment, frame: Frame, listener: Listener | None = None, at_switch: bool = False) -> Path:
         """The path of a frame through a segment. StageError if a stage breaks its contract.
 
-        Where a segment goes on into the switch and nobody listens, what is read on either side is noted by itself. A
-        frame that ``came`` by a path to the switch already, and has the tag that it got there, walks on from there.
+        A frame that is ``at_switch`` has passed the segment's own stages before, and has the tag that it got there.
         """
         started = perf_counter_ns()
-        path = self._path(segment, frame, listener, came)
+        self.seams.clear()
+        path = self._path(segment, frame, listener, at_switch)
         if self.diary is not None:
             self.diary.note(self.notes)
         spent_ns = perf_counter_ns() - started
@@ -188,13 +216,13 @@ class Walker:
             self.whole.setdefault(self._looked, Cost()).add(spent_ns)
         return path
 
-    def _path(self, segment: Segment, frame: Frame, listener: Listener | None, came: Path | None) -> Path:
+    def _path(self, segment: Segment, frame: Frame, listener: Listener | None, at_switch: bool) -> Path:
         last = segment.elements[-1].element.name if segment.elements else ""
-        elements = segment.elements if came is None else ()
-        end = self._through(elements, segment.where, segment, frame, listener)
+        end = self._through(() if at_switch else segment.elements, segment.where, segment, frame, listener)
         if end.verdict is None and segment.forwards:
             if listener is None:
-                self.notes.begin_part(end.frame.new_tag, last)
+                tag = end.frame.new_tag
+                self._seam(Path(UNCHANGED if tag is None else tag, stage=last))
             end = self._through(segment.switch_elements, segment.switch, segment, end.frame, listener)
             if end.verdict is None:
                 raise StageError(f"{segment.switch}: its stages chose no ports for {frame!r}, and did not drop it")
@@ -255,6 +283,9 @@ class Walker:
         """Resolve what was chosen: teams to uplinks, names to numbers."""
         ports: list[int] = []
         drops: list[Dropped] = []
+        is_one = chosen.group is None and chosen.tag is None and len(chosen.ports) == 1
+        if is_one and chosen.ports[0] in self.teams and listener is None:
+            self._seam(Path(tag, stage=end.stage, team=chosen.ports[0]))
         tag = tag if chosen.tag is None else chosen.tag
         for name in chosen.ports:
             if name not in self.teams:
@@ -272,6 +303,11 @@ class Walker:
         except_ = self.numbers.get(str(chosen.except_), -1) if is_flood else -1  # else paths would differ for nothing
         spread = Spread(tuple(sorted(set(ports))), segment.switch if chosen.group else "", chosen.group, except_)
         return Path(tag, spread, tuple(drops), end.stage)
+
+    def _seam(self, path: Path) -> None:
+        """The frame has come to the switch, or from there to a team: what is read from now on is noted by itself."""
+        if self.has_seams:
+            self.seams.append(Seam(path, self.notes.begin_part(), len(self.notes.asked)))
 
     def _number(self, name: str, end: "_Ended") -> int:
         if name not in self.numbers:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from iochain.batch import batch_of
+from iochain.batch import Batch, batch_of
 from iochain.engine import lookup
 from iochain.kernels import words as w
 from iochain.kernels.rows import SERIAL_BITS
@@ -26,22 +26,33 @@ def memory() -> dict[str, Any]:
     plans[:, list(lookup.LINK_COLUMNS.values())] = -1
     plans[:, lookup.PRESENT] = sum(1 << word for word in w.LINK_WORDS)
     table = np.zeros((1024, lookup.KEY + lookup.LINK_KEY), np.int64)
-    return {"classes": np.zeros(2, np.int32), "plans": plans, "table": table}
+    return {"classes": np.zeros(2, np.int64), "plans": plans, "table": table}
 
 
-def row() -> Any:
-    rows = batch_of([(bytes(range(60)), 0)]).rows
+def frame() -> Batch:
+    batch = batch_of([(bytes(range(60)), 0)])
+    rows = batch.rows
     rows["port"], rows["entry"], rows["interface"], rows["tag"], rows["mss"] = 0, 0, 0, 0, 1
-    return rows
+    return batch
+
+
+def step(made: dict[str, Any]) -> Any:
+    """The only step of a decision."""
+    older = made["plans"], np.zeros((1, lookup.KEY + lookup.LINK_KEY), np.int64)
+    made["keys"] = np.zeros((lookup.BLOCK + 1, lookup.LINK_KEY), np.int64)
+    made["older"] = older  # the step has addresses only
+    now = made["plans"], made["table"]
+    return lookup.step_of(made["classes"], made["classes"], made["keys"], now, older)
+
+
+def remember(rows: Any, made: dict[str, Any]) -> None:
+    lookup.remember(rows, step(made), 7, -1, -1, -1, np.zeros(w.COUNT, np.int64))
 
 
 def found(rows: Any, made: dict[str, Any]) -> bool:
-    older = np.zeros((1, lookup.KEY + lookup.LINK_KEY), np.int64)
-    room = np.zeros((lookup.BLOCK + 1, lookup.LINK_KEY), np.int64)
-    scratch, taken = np.zeros(w.COUNT, np.int64), np.zeros(1, np.int32)
-    classes, plans = made["classes"], made["plans"]
-    onward = (classes, classes, plans, older, plans, older, room)  # nothing leads into a switch
-    at = lookup.look_up(rows, 0, 1, classes, plans, made["table"], plans, older, taken, scratch, room, *onward)
+    taken = np.zeros(1, np.int32)
+    at = lookup.look_up(rows, 0, 1, step(made)[None], taken, np.zeros(w.COUNT, np.int64))
+    assert taken[0] == (7 if at == 1 else -1)
     return bool(at == 1)
 
 
@@ -52,9 +63,9 @@ def differing() -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize(("column", "flip"), differing())
 def test_a_bit_that_was_read_makes_another_key(column: str, flip: int) -> None:
-    made, rows = memory(), row()
-    scratch, room = np.zeros(w.COUNT, np.int64), np.zeros((1, lookup.LINK_KEY), np.int64)
-    lookup.remember(rows, made["classes"], made["plans"], made["table"], 7, scratch, room)
+    made, batch = memory(), frame()
+    rows = batch.rows
+    remember(rows, made)
     assert found(rows, made)
     rows[column] ^= flip
     assert not found(rows, made)
@@ -63,13 +74,12 @@ def test_a_bit_that_was_read_makes_another_key(column: str, flip: int) -> None:
 @pytest.mark.parametrize("bit", range(8 * 14))
 def test_every_bit_of_addresses_and_type_makes_another_key(bit: int) -> None:
     made = memory()
-    scratch, room = np.zeros(w.COUNT, np.int64), np.zeros((1, lookup.LINK_KEY), np.int64)
     data = bytearray(range(60))
     first = batch_of([(bytes(data), 0)])
     data[bit // 8] ^= 1 << bit % 8
     second = batch_of([(bytes(data), 0)])
     for batch in (first, second):
         batch.rows["port"] = 0
-    lookup.remember(first.rows, made["classes"], made["plans"], made["table"], 7, scratch, room)
+    remember(first.rows, made)
     assert found(first.rows, made)
     assert not found(second.rows, made)
