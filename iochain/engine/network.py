@@ -247,19 +247,21 @@ class Network:
         from_entry, from_switch = (way if way.is_usable else None for way in ways) if ways else (None, None)
         sent: list[Batch] = []
         apart: list[Batch] = []
-        waiting = EMPTY
+        waiting = begins = EMPTY  # before the first batch stages of their chains; before all of these chains
         if entering and from_entry is not None:
             first = from_entry.send(batch)
             self.counters.entered += len(batch) - len(first.unknown)
             sent.append(first.on)
-            apart.append(first.apart)
             waiting, batch = first.waiting, first.unknown
+            begins, others = (EMPTY, first.apart) if skips else split(first.apart, self.input.last > 0)
+            apart.append(others)
             self._lost.add(first.lost, first.whys)
         if len(batch):
             batch = self.enter(batch) if entering else batch
             mark_entries(batch.rows, self.is_uplink)
             self.counters.entered += len(batch)
             self.counters.count_ports(batch.rows, IN)
+        batch = merged([batch, begins])
         batch = batch if skips else self._input(batch, waiting, until)
         if from_switch is not None and len(batch):
             second = from_switch.send(batch)

@@ -70,6 +70,7 @@ class Remembered:
     _memories: dict[int, "Memory"] = field(factory=dict)
     _words: npt.NDArray[np.int64] = field(factory=lambda: np.zeros((1, w.COUNT), np.int64))  # of the frame that walks
     _view: Words = field(init=False)  # the same as plain numbers
+    _foreseen: dict[tuple[int, bytes], int] = field(factory=dict)  # of frames that no key is for, by junction and row
 
     def __attrs_post_init__(self) -> None:
         self._view = memoryview(self._words.reshape(-1))  # type: ignore[arg-type]
@@ -110,7 +111,8 @@ class Remembered:
     def foresee(self, batch: Batch, junction: Junction) -> tuple[npt.NDArray[np.int32], int]:
         """The paths of frames up to the first that wants to write to a table, and how many those are.
 
-        -1 for a frame whose path cannot be remembered. Nothing is written, so whoever decides later decides alike.
+        -1 for a frame whose path cannot be remembered, save for the one decision that will come. Nothing is written, so
+        whoever decides later decides alike.
         """
         memory = self.memory(junction)
         taken = np.full(len(batch), -1, np.int32)
@@ -118,11 +120,18 @@ class Remembered:
         while (first := memory.look_up(batch, first, len(batch), taken)) < len(batch):
             taken[first] = self._walk(batch, first, memory, int(taken[first]), writes=False)
             if self.walker.notes.writes:
+                self.forget_foreseen()
                 return taken, first
             if self.walker.notes.whole:
+                if self.walker.diary is None:  # that wants to hear of the walk when the frame is decided
+                    self._foreseen[id(memory), batch.rows[first].tobytes()] = int(taken[first])
                 taken[first] = -1
             first += 1
         return taken, first
+
+    def forget_foreseen(self) -> None:
+        """Forget the paths of frames that no key is for: tables change, or these frames are decided by now."""
+        self._foreseen.clear()
 
     def memory(self, junction: Junction) -> "Memory":
         """What is remembered at a junction; that has steps where frames go on from it into the switch."""
@@ -146,6 +155,7 @@ class Remembered:
         for memory in self._memories.values():
             memory.let_go()
         self._memories.clear()
+        self.forget_foreseen()
 
     def _listened(self, batch: Batch) -> list[int]:
         """Indices of frames whose steps somebody wants to hear."""
@@ -161,9 +171,13 @@ class Remembered:
         ``came`` is the last of its paths ONWARD that is known already, or -1.
         """
         row = batch.rows[index : index + 1]
+        listener = self.listeners.get(int(row["order"][0])) if self.listeners else None
+        if self._foreseen and writes and listener is None:
+            foreseen = self._foreseen.pop((id(memory), row.tobytes()), None)
+            if foreseen is not None:
+                return foreseen
         walker, notes = self.walker, self.walker.notes
         notes.clear()
-        listener = self.listeners.get(int(row["order"][0])) if self.listeners else None
         if listener is None:
             self._words[:] = 0
             parse_rows(row, self._words)
@@ -178,8 +192,9 @@ class Remembered:
         path = walker.walk(segment, frame_of(words, notes, batch, index, tag), listener, is_at_switch)
         walker.has_seams = False
         number = self.paths.number(path)
-        if writes:
+        if writes and notes.writes:
             walker.write()
+            self.forget_foreseen()
         if not notes.whole and not notes.writes and (listener is None or memory.onward is None):
             known = 0 if before is None else 2 if before.team else 1
             self._remember(_Walked(row, words, segment), number, memory, known)

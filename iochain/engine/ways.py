@@ -82,6 +82,7 @@ class Ways:
     def send(self, batch: Batch) -> Sent:
         """Send rows as far as they can go by one look-up; those that enter are counted at their ports."""
         self._catch_up()
+        self.decider.forget_foreseen()
         kinds, whys = np.full(len(batch), UNKNOWN, np.uint8), np.zeros(len(batch), np.int32)
         first = self._take(batch, 0, len(batch), kinds, whys)
         if first < len(batch):

@@ -54,7 +54,7 @@ def test_a_stage_that_each_frame_has_to_pass_is_named(stage: Any, kind: str, eng
     (cost,) = document["engine"]["stages"]
     where = "vm3 → vSwitch0"
     assert (cost["where"], cost["stage"], cost["kind"]) == (where, stage.__name__, kind)
-    assert cost["times"] in (sent, 2 * sent)  # a frame that is met for the first time may walk to find that out
+    assert cost["times"] == sent
     assert 0 < cost["each_ns"] == cost["ns"] // cost["times"]
     text = " ".join("\n".join(replay_text(document)).split())
     assert f"stage {stage.__name__}, {where}, " in text
@@ -71,7 +71,7 @@ def test_the_stage_that_looked_is_named_and_not_the_one_that_spoke_last(chain: s
     summary = ran(Network.of(wiring, engine=Engine.PATHS), frames=3)
     (cost,) = summary.stages
     assert (cost.where, cost.stage) == ("vm0 → vSwitch0" if chain == "input" else switch, "looks")
-    assert cost.times in (3, 6)
+    assert cost.times == 3
 
 
 def test_a_full_memory_is_told() -> None:
