@@ -4,6 +4,7 @@ A port's chain of header stages H and batch stages B, ``H0 B0 H1 B1 H2``, is thr
 goes on into the switch. Batch stages of one class at one depth of one direction, on whatever port, share a bank.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from iochain.batch import Batch, Instant, source_and_serial
 from iochain.chain import Alone, Bank, BatchError, Chain, Drop, Element, Passed, Port, PortKind
 from iochain.engine.levels import Levels
 from iochain.engine.path import Dropped
-from iochain.engine.walk import Segment, StageError, Walker
+from iochain.engine.walk import Bound, Segment, StageError, Walker
 from iochain.kernels.rows import NOWHERE
 from iochain.topology.mistakes import LabError, Mistake
 from iochain.topology.wiring import Wiring
@@ -152,6 +153,7 @@ class _HalfMaking:
     levels: npt.NDArray[np.int32]
     segments: list[tuple[Segment, ...]] = field(factory=list)
     batches: dict[tuple[int, type, int], list[tuple[Port, Element]]] = field(factory=dict)
+    bound: dict[tuple[int, ...], tuple[Bound, ...]] = field(factory=dict)  # by the ids of elements, which ports share
 
     def make(self) -> Half:
         for port in self.wiring.ports:
@@ -182,11 +184,19 @@ class _HalfMaking:
         view = self.walker.view(port)
         switch = self.wiring.switch_name(port)
         where = _where(port, self.incoming)
-        segments = [Segment(where, port, view, self.incoming, self.walker.bind(run)) for run in runs]
+        segments = [Segment(where, port, view, self.incoming, self.bind(run)) for run in runs]
         if self.incoming:
-            onward = self.walker.bind(self.wiring.switch_chain(switch))
+            onward = self.bind(self.wiring.switch_chain(switch))
             segments[-1] = Segment(where, port, view, True, segments[-1].elements, True, True, switch, onward)
         self.segments.append(tuple(segments))
+
+    def bind(self, chain: Iterable[Element]) -> tuple[Bound, ...]:
+        """Elements ready to be called; the same ones again for elements that were met before."""
+        elements = tuple(chain)
+        key = tuple(map(id, elements))
+        if key not in self.bound:
+            self.bound[key] = self.walker.bind(elements)
+        return self.bound[key]
 
     def depots(self, level: int) -> list[Depot]:
         return [

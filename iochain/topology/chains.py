@@ -156,10 +156,12 @@ def client_chains(
     off: From | None = None,
 ) -> tuple[Chain, Chain]:
     """Input and output chain of a vNIC's or vmkernel adapter's port; ``off`` says why nothing passes it."""
-    client = _Client(port, adapter, team, tables, wiring.settings, off)
+    settings = wiring.settings
+    client = _Client(port, adapter, team, tables, settings, off)
+    teaming = wiring.team_chain(team.name)["teaming"].stage
     return (
-        Chain(f"input of {port.name}", client.input()),
-        Chain(f"output of {port.name}", client.output(own, wiring.team_chain(team.name)["teaming"].stage)),
+        Chain(f"input of {port.name}", settings.shared(client.input())),
+        Chain(f"output of {port.name}", settings.shared(client.output(own, teaming))),
     )
 
 

@@ -3,12 +3,12 @@
 A standard switch has no settings of single ports (vSphere Networking, "Standard Switch Port Group Configuration").
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 
-from iochain.chain import From
+from iochain.chain import Element, From
 from iochain.topology import advanced
 from iochain.topology.mistakes import KeyPath, Place, key_text
 from iochain.topology.spec import (
@@ -55,7 +55,8 @@ class Settings:
     spec: LabSpec
     places: Mapping[str, Place]
     name: str = ""
-    _known: dict[tuple[str, str], From] = field(factory=dict, init=False, repr=False, eq=False)  # what ports share
+    _known: dict[tuple[str, str], From] = field(factory=dict, init=False, repr=False, eq=False)
+    _elements: dict[Hashable, Element] = field(factory=dict, init=False, repr=False, eq=False)
 
     def version(self, host: str) -> str:
         """The ESXi version of a host."""
@@ -89,6 +90,10 @@ class Settings:
         origin = "the emulator's default" if value == getattr(default, name) else "the lab's options"
         return self.said(value, origin, ("options", name))
 
+    def shared(self, elements: Sequence[Element]) -> list[Element]:
+        """The same elements; each that is like one of another port is that one: many ports need little room."""
+        return [self._elements.setdefault(_all_of(element), element) for element in elements]
+
     def said(self, value: Any, origin: str, path: KeyPath) -> From:
         """A value that the lab says, with its place in the file if it is there."""
         for length in range(len(path), 1, -1):
@@ -101,6 +106,16 @@ class Settings:
     def policy(self, host: str, switch: str, portgroup: str) -> Policy:
         """The effective policy of a port group."""
         return _Levels(self, host, switch, portgroup).policy()
+
+
+def _all_of(element: Element) -> Hashable:
+    """All that is in an element, by value; itself where that cannot be."""
+    everything = (element.name, element.stage, *element.settings.items(), element.because)
+    try:
+        hash(everything)
+    except TypeError:  # something in it cannot be told from others by value
+        return id(element)
+    return everything
 
 
 @frozen
