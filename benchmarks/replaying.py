@@ -1,5 +1,6 @@
 """One replay as a process of its own, which the other benchmarks measure; says in JSON what became of the frames."""
 
+import gc
 import json
 import os
 import time
@@ -66,6 +67,7 @@ def main(
     offloads: str,
     floods: bool,
 ) -> None:
+    gc.set_threshold(400_000)  # as the command line tool does
     kind = made.on_one_vlan(made.ALL[traffic]) if one_vlan else made.ALL[traffic]
     progress = Marks()
     lab = made.lab(kind, shaped, vms).with_settings([f"options.offloads={offloads}"])

@@ -21,7 +21,7 @@ def main(quick: bool, json_path: Path | None) -> None:
     program = Path(sys.executable).with_name("iochain")
     with work_folder() as name:
         folder = Path(name)
-        environment = fresh_kernels(folder)
+        environment = {**fresh_kernels(folder), "PYTHONDONTWRITEBYTECODE": ""}  # bytecode is kept, as kernels are
         lab = folder / "lab.yaml"
         lab.write_text(json.dumps(made.lab(made.SMALL, vms=VMS).data))
         capture = made.write(made.SMALL, FRAMES, folder / "short.pcap", made.usual_flows(made.SMALL, VMS, 20))

@@ -85,7 +85,7 @@ program = click.version_option(__version__, prog_name="iochain", message="%(prog
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (that of the process if none is given); gives the exit code."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts threads that nobody uses
-    gc.set_threshold(100_000)  # what imports make stays: looking through it again and again took a tenth of a start
+    gc.set_threshold(400_000)  # what imports make stays: looking through it again and again took a tenth of a start
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # file names and arrows that the terminal has no letters for
