@@ -1,5 +1,6 @@
-"""Many keys: 1,000,000 pairs of VMs against 200, what learning a pair costs, and 500,000 pairs of IP addresses."""
+"""Many keys: 1,000,000 pairs of VMs against 200, what learning a pair costs, its memory, and 500,000 IP pairs."""
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -27,8 +28,17 @@ def marks(name: str, capture: Path, vms: int, folder: Path) -> Marks:
     return marks_of(run(replay_command(name, capture, vms=vms, one_vlan=True, marks=True), fresh_kernels(folder)))
 
 
+def peak_of(name: str, capture: Path, vms: int, folder: Path) -> float:
+    """Memory in MB of a replay of a capture with output, at its most."""
+    output = folder / "output.pcapng"
+    command = replay_command(name, capture, vms=vms, one_vlan=True, output=output)
+    said: dict[str, float] = json.loads(run(command, fresh_kernels(folder)).said)
+    output.unlink()
+    return said["peak_mb"]
+
+
 def steady_and_filling(traffic: Traffic, vms: int, steady: int, repeat: int, folder: Path) -> tuple[float, ...]:
-    """CPU time in ns of a frame with few keys and with many, and in µs of the first frame of a pair."""
+    """CPU time in ns of a frame with few keys and with many, in µs of the first frame of a pair, and memory in MB."""
     kind = made.on_one_vlan(traffic)
     source, target = all_pairs(vms)
     keys = len(source)
@@ -42,9 +52,10 @@ def steady_and_filling(traffic: Traffic, vms: int, steady: int, repeat: int, fol
         found = marks(traffic.name, many, vms, folder)
         with_many.append(ns_between(found, keys))
         filling.append(ns_between(found, 1, keys))
+    peak_mb = peak_of(traffic.name, many, vms, folder)
     few.unlink()
     many.unlink()
-    return min(with_few), min(with_many), (min(filling) - min(with_many)) / 1000
+    return min(with_few), min(with_many), (min(filling) - min(with_many)) / 1000, peak_mb
 
 
 def address_pairs(pairs: int, frames: int, repeat: int, folder: Path) -> tuple[float, float]:
@@ -71,10 +82,11 @@ def main(quick: bool, json_path: Path | None) -> None:
     bounds = []
     with work_folder() as name:
         for traffic, wanted in ((made.SMALL, 2.0), (made.IMIX, 1.5)):
-            few, many, filling = steady_and_filling(traffic, vms, steady, repeat, Path(name))
+            few, many, filling, peak_mb = steady_and_filling(traffic, vms, steady, repeat, Path(name))
             click.echo(f"{traffic.name}: a frame {few:.0f} ns with {FEW} keys, {many:.0f} ns with {keys:,}")
             bounds.append(Bound(f"{traffic.name}: {keys:,} keys against {FEW}", many / few, wanted, "×"))
             bounds.append(Bound(f"{traffic.name}: the first frame of a pair", filling, 15, "µs"))
+            bounds.append(Bound(f"{traffic.name}: memory with {keys:,} keys, with output", peak_mb, 400, "MB"))
         few, many = address_pairs(pairs, steady, repeat, Path(name))
     click.echo(f"IP hash: a frame {few:.0f} ns with {FEW} pairs of addresses, {many:.0f} ns with {pairs:,}")
     bounds.append(Bound(f"IP hash: {pairs:,} pairs of addresses against {FEW}", many / few, 1.15, "×"))
