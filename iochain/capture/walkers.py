@@ -28,7 +28,7 @@ from iochain.capture.formats import (
     SWAPPED_ORDER_MAGIC,
 )
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.raw import load_be32, load_le32
+from iochain.kernels.raw import load_be32, load_le32, prefetch
 from iochain.kernels.rows import (
     ADDRESS_BYTES,
     ETHERNET_BYTES,
@@ -241,6 +241,7 @@ def walk_pcap(walks: Any, rows: Any, interfaces: Any) -> int:
         if end - at - PCAP_RECORD_BYTES < length:
             walk.need = PCAP_RECORD_BYTES + length
             return _MORE
+        prefetch(record + 3 * (PCAP_RECORD_BYTES + length))  # frames of one length often follow each other
         time_ns = load32(record, swapped) * 10**9 + load32(record + 4, swapped) * unit_ns
         wire_length = load32(record + 12, swapped)
         walk.position = at + PCAP_RECORD_BYTES + length

@@ -15,7 +15,7 @@ from attrs import define, field
 from numba import types
 
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.raw import load_be16, load_le16, load_le32, load_le64, load_u8, wrapped
+from iochain.kernels.raw import load_be16, load_le16, load_le32, load_le64, load_u8, prefetch, wrapped
 from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, ROWS, TAG_BYTES
 from iochain.uplink import headers as h
 from iochain.uplink.checksum import (
@@ -86,6 +86,8 @@ _EXTENSIONS = (0, 43, 60)
 _FULL_FLAGS, _FULL = 0x1F, 0x10  # of FIN, SYN, RST, PSH and ACK only ACK
 _MIXER = -7046029254386353131  # 0x9E3779B97F4A7C15: the golden ratio's fraction, as hashing by multiplication takes it
 _LEAST_HEADERS = 40  # of IPv4 and TCP, where a cut frame does not show its own
+_AHEAD = 16  # rows: their bytes are fetched before it is their turn
+_LAST_ASKED = ADDRESS_BYTES + 40  # where the checksum of TCP over IPv4 is
 _ROW_INDEX = types.Array(types.int64, 1, "C")
 _TABLE = types.Array(types.int64, 2, "C")
 _PORTS = types.Array(types.int32, 1, "C")
@@ -163,6 +165,9 @@ def find_suspects(rows: Any, mtus: Any, index: Any) -> int:
     """Fill ``index`` with the rows that have to be looked at closely; gives how many."""
     count = 0
     for i in range(len(rows)):
+        ahead = rows[min(i + _AHEAD, len(rows) - 1)].address
+        prefetch(ahead + ETHERNET_BYTES)
+        prefetch(ahead + _LAST_ASKED)
         index[count] = i
         count += _is_suspect(rows[i], mtus[rows[i].port])
     return count
