@@ -20,7 +20,7 @@ from numba import types
 
 from iochain.kernels import words as w
 from iochain.kernels.checked import known
-from iochain.kernels.compiled import compiled, part
+from iochain.kernels.compiled import compiled, part, part_in_line
 from iochain.kernels.parse import LINK, parse_row
 from iochain.kernels.raw import load_be16, load_le64, load_mac, prefetch, store_le64, wrapped
 from iochain.kernels.rows import FROM_UPLINK, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
@@ -97,7 +97,7 @@ def step_of(
     return np.array(columns, np.int64)
 
 
-@part
+@part_in_line
 def derive(field: int, words: int, argument: int) -> int:
     """The value of a derived field by its number, of the words at an address."""
     if field == 0:

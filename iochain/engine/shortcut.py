@@ -11,12 +11,24 @@ from typing import Any, Final
 import numpy as np
 from numba import types
 
-from iochain.engine.counters import BROADCAST, BYTES, FRAMES, IN, MULTICAST, UNICAST
+from iochain.engine.counters import BYTES, FRAMES, IN, MULTICAST
 from iochain.engine.lookup import derive
-from iochain.kernels.compiled import compiled, part
+from iochain.kernels.compiled import compiled, part, part_in_line
 from iochain.kernels.parse import parse_row
-from iochain.kernels.raw import load_le64, load_mac, prefetch, store_le64, wrapped
-from iochain.kernels.rows import FROM_UPLINK, NO_TAG, ROWS, TAG_BYTES
+from iochain.kernels.raw import (
+    keep_apart,
+    load_be64,
+    load_le64,
+    load_u8,
+    prefetch,
+    row_at,
+    signed,
+    store_le32,
+    store_le64,
+    store_u8,
+    wrapped,
+)
+from iochain.kernels.rows import FROM_UPLINK, NO_TAG, ROW_BYTES, ROWS, TAG_BYTES
 
 GOES_ON, WAITS, LOST, APART, UNKNOWN = range(5)
 """What a short cut has for a frame: it goes to an output chain's first batch stage; to one of its input chain; it is
@@ -37,8 +49,9 @@ KEY_WORDS: Final = 3
 FIRST_SHIFT: Final = 24
 """Where packed derived fields begin in the first word of a key, above port, side, and whether there is a tag."""
 
-BLOCK: Final = 64
+BLOCK: Final = 32
 _LOW: Final = 0xFFFFFFFF
+_MAC: Final = 0xFFFFFFFFFFFF
 
 _I32 = types.Array(types.int32, 1, "C")
 _I64 = types.Array(types.int64, 1, "C")
@@ -53,69 +66,95 @@ def _mask(plan: int, column: int) -> int:
     return load_le64(plan + 8 * column)  # type: ignore[no-any-return]
 
 
-@part
-def _stirred(total: int) -> int:
-    total = wrapped((total ^ (total >> 29 & 0x7FFFFFFFF)) * -4658895280553007687)
-    return total ^ (total >> 32 & _LOW)
-
-
-@part
+@part_in_line
 def _hash_of(key: int, more: int) -> int:
-    """The hash of the three words at ``key``, and ``more`` behind them."""
-    one, two, three = load_le64(key), load_le64(key + 8), load_le64(key + 16)
-    total = (one ^ (one >> 32 & _LOW)) * -7046029254386353131 + (two ^ (two >> 32 & _LOW)) * -3335678366873096957
-    total = wrapped(total + (three ^ (three >> 32 & _LOW)) * -4658895280553007687)
+    """The hash of the three words at ``key``, and ``more`` behind them; its high bits are the best."""
+    total = load_le64(key) * -7046029254386353131 + load_le64(key + 8) * -3335678366873096957
+    total = wrapped(total + load_le64(key + 16) * -4658895280553007687)
     for i in range(more):
         word = load_le64(key + 24 + 8 * i)
-        total = wrapped((total ^ word ^ (word >> 32 & _LOW)) * -7046029254386353131)
-    return _stirred(total)
+        total = wrapped((total ^ total >> 32 & _LOW ^ word) * -7046029254386353131)
+    return wrapped((total ^ total >> 32 & _LOW) * -4265267296055464877)
 
 
 @part
-def _make_key(row: Any, plan: int, scratch: int, key: int) -> int:
-    """Fill the words at ``key`` for a row; gives the hash. ``scratch`` is room to parse in."""
-    is_tagged = row.tag != NO_TAG
-    one = row.port & 0x3FFFFF | (row.flags & FROM_UPLINK) << 22
-    tag = 0
-    if is_tagged:
-        one |= 1 << 23
-        tag = row.tag & 0xFFFF
-    more = _mask(plan, MORE)
-    packed = _mask(plan, PACKED)
-    if packed + more > 0:
-        present = parse_row(row, scratch, _mask(plan, LEVEL))
-        at = plan + 8 * PAIRS
+def _read(first: int, count: int, plan: int, scratch: int, key: int) -> None:
+    """Fill the words of keys that have to be parsed for, of the rows at an address; ``scratch`` is room to parse in."""
+    keep_apart()
+    level, packed, more = _mask(plan, LEVEL), _mask(plan, PACKED), _mask(plan, MORE)
+    for i in range(count):
+        present = parse_row(row_at(first + ROW_BYTES * i), scratch, level)
+        at, one = plan + 8 * PAIRS, 0
         for _ in range(packed):
-            value = derive(load_le64(at), scratch, load_le64(at + 8))
-            one |= value << load_le64(at + 16)
+            one |= derive(load_le64(at), scratch, load_le64(at + 8)) << load_le64(at + 16)
             at += 24
-        for i in range(more):
+        store_le64(key, one)
+        for j in range(more):
             word = load_le64(at)
             value = load_le64(scratch + 8 * word) & load_le64(at + 8) if present >> word & 1 or word == 0 else 0
-            store_le64(key + 24 + 8 * i, value)
+            store_le64(key + 24 + 8 * j, value)
             at += 16
-    store_le64(key, one)
-    store_le64(key + 8, load_mac(row.address) & _mask(plan, DESTINATION) | tag << 48)
-    store_le64(key + 16, load_mac(row.address + 6) & _mask(plan, SOURCE))
-    return _hash_of(key, more)
+        key += 8 * (1 + KEY_WORDS + more)
 
 
 @part
-def _find(key: int, hashed: int, table: int, mask: int, more: int, generation: int) -> int:
+def _make_keys(first: int, count: int, plan: int, scratch: int, keys: int, table: int, mask: int) -> None:
+    """Fill ``keys`` for the rows at an address: the address of the slot where a key's search begins, and the key.
+
+    What has to be parsed for comes first, for all rows: in short loops a processor is at several rows at once.
+    """
+    keep_apart()
+    packed, more = _mask(plan, PACKED), _mask(plan, MORE)
+    destinations, sources = _mask(plan, DESTINATION) & _MAC, _mask(plan, SOURCE) & _MAC
+    slot_bytes, shift = 8 * (SLOT + more), _shift_of(mask)
+    key = keys + 8
+    reads = packed + more > 0
+    if reads:
+        _read(first, count, plan, scratch, key)
+    for i in range(count):
+        row = row_at(first + ROW_BYTES * i)
+        macs, one = row.address, row.port & 0x3FFFFF | (row.flags & FROM_UPLINK) << 22
+        two, three = load_be64(macs) >> 16 & destinations, load_be64(macs + 4) & sources
+        if row.tag != NO_TAG:
+            one |= 1 << 23
+            two |= row.tag << 48
+        if reads:
+            one |= load_le64(key)
+        store_le64(key, one)
+        store_le64(key + 8, two)
+        store_le64(key + 16, three)
+        slot = table + (_hash_of(key, more) >> shift & mask) * slot_bytes
+        prefetch(slot)
+        store_le64(key - 8, slot)
+        key += 8 * (1 + KEY_WORDS + more)
+
+
+@part
+def _shift_of(mask: int) -> int:
+    """How far to shift a hash to the right, so that its high bits are left that number the slots."""
+    shift = 64
+    while mask > 0:
+        mask >>= 1
+        shift -= 1
+    return shift
+
+
+@part_in_line
+def _find(key: int, table: int, end: int, slot_bytes: int, generation: int) -> int:
     """The address of a key's slot, or of the free slot where it would go, negative."""
-    bytes_ = 8 * (SLOT + more)
-    slot = hashed & mask
+    at = load_le64(key)
+    one, two, three = load_le64(key + 8), load_le64(key + 16), load_le64(key + 24)
     while True:
-        at = table + slot * bytes_
         if load_le64(at) >> 8 != generation:
-            return -at
-        differs = (load_le64(at + 8) ^ load_le64(key)) | (load_le64(at + 16) ^ load_le64(key + 8))
-        differs |= load_le64(at + 24) ^ load_le64(key + 16)
-        for i in range(more):
-            differs |= load_le64(at + 8 * (SLOT + i)) ^ load_le64(key + 24 + 8 * i)
+            return -at  # type: ignore[no-any-return]
+        differs = (load_le64(at + 8) ^ one) | (load_le64(at + 16) ^ two) | (load_le64(at + 24) ^ three)
+        for offset in range(8 * SLOT, slot_bytes, 8):
+            differs |= load_le64(at + offset) ^ load_le64(key + offset - 8 * SLOT + 32)
         if differs == 0:
-            return at
-        slot = (slot + 1) & mask
+            return at  # type: ignore[no-any-return]
+        at += slot_bytes
+        if at == end:
+            at = table
 
 
 @part
@@ -127,14 +166,56 @@ def _signed(word: int) -> int:
 @part
 def _count_in(row: Any, entry: int, tag: int, counters: int) -> None:
     """Count a row where it entered, with the tag that it had there, in the counters at an address."""
-    kind = UNICAST
-    destination = load_mac(row.address)
-    if destination >> 40 & 1:
-        kind = BROADCAST if destination == 0xFFFFFFFFFFFF else MULTICAST
+    destination = load_le64(row.address)
+    kind = (destination & 1) * MULTICAST + (destination | ~_MAC == -1)
     at = counters + 8 * (((entry * 2 + IN) * 3 + kind) * 2)
-    size = row.wire_length + row.pad + (TAG_BYTES if tag != NO_TAG else 0)
+    size = row.wire_length + row.pad + TAG_BYTES * (tag != NO_TAG)
     store_le64(at + 8 * FRAMES, load_le64(at + 8 * FRAMES) + 1)
     store_le64(at + 8 * BYTES, load_le64(at + 8 * BYTES) + size)
+
+
+@part
+def _send(
+    first: int,
+    count: int,
+    skips: bool,
+    keys: int,
+    more: int,
+    table: int,
+    end: int,
+    generation: int,
+    enters: bool,
+    is_uplink: int,
+    counters: int,
+    entries: int,
+    kinds: int,
+    whys: int,
+) -> int:
+    """Send the rows at an address by their keys; gives how many: up to the first unknown one, unless it ``skips``."""
+    keep_apart()
+    key = keys
+    for i in range(count):
+        at = _find(key, table, end, 8 * (SLOT + more), generation)
+        key += 8 * (1 + KEY_WORDS + more)
+        if at < 0:
+            if skips:
+                continue
+            return i
+        row = row_at(first + ROW_BYTES * i)
+        kind = load_le64(at) & 0xFF
+        store_u8(kinds + i, kind)
+        from_to, tags, why = load_le64(at + 8 * FROM_TO), load_le64(at + 8 * TAGS), load_le64(at + 8 * WHY)
+        if enters:
+            entry = from_to >> 32
+            row.entry = entry
+            row.flags = (row.flags & ~FROM_UPLINK) | load_u8(is_uplink + entry)
+            _count_in(row, entry, tags >> 32, counters)
+            counted = entries + 8 * (why >> 32)
+            store_le64(counted, load_le64(counted) + 1)
+        row.port = from_to & _LOW
+        row.tag = _signed(tags)
+        store_le32(whys + 4 * i, why)
+    return count
 
 
 @compiled(
@@ -179,51 +260,44 @@ def take(
     they came in by and are counted there, and ``entries`` counts them by the path of their entry. ``room`` is for BLOCK
     keys, here and below.
     """
-    more = plan[MORE]
-    hashes = np.empty(BLOCK, np.int64)
-    key_start, key_bytes = room.ctypes.data, 8 * (KEY_WORDS + more)
-    start, mask, plan_start, scratch_start = table.ctypes.data, len(table) - 1, plan.ctypes.data, scratch.ctypes.data
-    count_start = counters.ctypes.data
+    more, mask = plan[MORE], len(table) - 1
+    start, keys = signed(table.ctypes.data), signed(room.ctypes.data)
+    stop = start + 8 * (SLOT + more) * len(table)
     for block in range(first, end, BLOCK):
-        size = min(BLOCK, end - block)
-        for j in range(size):
-            hashes[j] = _make_key(rows[block + j], plan_start, scratch_start, key_start + key_bytes * j)
-            prefetch(start + (hashes[j] & mask) * 8 * (SLOT + more))
-        for j in range(size):
-            at = _find(key_start + key_bytes * j, hashes[j], start, mask, more, generation)
-            if at < 0:
-                if skips:
-                    continue
-                return block + j
-            row = rows[block + j]
-            kind = load_le64(at) & 0xFF
-            kinds[block + j] = kind
-            from_to, tags, why = load_le64(at + 8 * FROM_TO), load_le64(at + 8 * TAGS), load_le64(at + 8 * WHY)
-            if enters:
-                entry = from_to >> 32
-                row.entry = entry
-                row.flags = (row.flags & ~FROM_UPLINK) | is_uplink[entry]
-                _count_in(row, entry, tags >> 32, count_start)
-                entries[why >> 32] += 1
-            row.port = from_to & _LOW
-            row.tag = _signed(tags)
-            if kind == LOST:
-                whys[block + j] = _signed(why)
+        size, row = min(BLOCK, end - block), signed(rows.ctypes.data) + ROW_BYTES * block
+        _make_keys(row, size, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
+        sent = _send(
+            row,
+            size,
+            skips,
+            keys,
+            more,
+            start,
+            stop,
+            generation,
+            enters,
+            signed(is_uplink.ctypes.data),
+            signed(counters.ctypes.data),
+            signed(entries.ctypes.data),
+            signed(kinds.ctypes.data) + block,
+            signed(whys.ctypes.data) + 4 * block,
+        )
+        if sent < size:
+            return block + sent
     return end
 
 
 @compiled(types.int64(ROWS, types.int64, _I64, _TABLE, types.int64, _I64, _I64, _I64))
 def unknown(rows: Any, first: int, plan: Any, table: Any, generation: int, found: Any, scratch: Any, room: Any) -> int:
     """Fill ``found`` with the indices of rows from ``first`` on that the table does not know; gives how many."""
-    more = plan[MORE]
-    key = room.ctypes.data
-    start, mask = table.ctypes.data, len(table) - 1
+    keys, start = signed(room.ctypes.data), signed(table.ctypes.data)
+    mask, slot_bytes = len(table) - 1, 8 * (SLOT + plan[MORE])
     count = 0
     for i in range(first, len(rows)):
-        hashed = _make_key(rows[i], plan.ctypes.data, scratch.ctypes.data, key)
-        if _find(key, hashed, start, mask, more, generation) < 0:
-            found[count] = i
-            count += 1
+        row = signed(rows.ctypes.data) + ROW_BYTES * i
+        _make_keys(row, 1, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
+        found[count] = i
+        count += _find(keys, start, start + slot_bytes * len(table), slot_bytes, generation) < 0
     return count
 
 
@@ -244,22 +318,22 @@ def insert(
     room: Any,
 ) -> int:
     """Put what became of rows into the table, which has room, save of those UNKNOWN; gives how many are new."""
-    more = plan[MORE]
-    key = room.ctypes.data
-    start, mask = table.ctypes.data, len(table) - 1
+    keys, more, start, mask = signed(room.ctypes.data), plan[MORE], signed(table.ctypes.data), len(table) - 1
+    slot_bytes = 8 * (SLOT + more)
     made = 0
     for i in range(len(rows)):
         if kinds[i] == UNKNOWN:
             continue
-        hashed = _make_key(rows[i], plan.ctypes.data, scratch.ctypes.data, key)
-        at = _find(key, hashed, start, mask, more, generation)
+        row = signed(rows.ctypes.data) + ROW_BYTES * i
+        _make_keys(row, 1, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
+        at = _find(keys, start, start + slot_bytes * len(table), slot_bytes, generation)
         if at < 0:
             at = -at
             made += 1
             for j in range(KEY_WORDS):
-                store_le64(at + 8 * (KEY + j), room[j])
+                store_le64(at + 8 * (KEY + j), room[1 + j])
             for j in range(more):
-                store_le64(at + 8 * (SLOT + j), room[KEY_WORDS + j])
+                store_le64(at + 8 * (SLOT + j), room[1 + KEY_WORDS + j])
         store_le64(at, generation << 8 | np.int64(kinds[i]))
         store_le64(at + 8 * FROM_TO, np.int64(entries[i]) << 32 | np.int64(ports[i]) & _LOW)
         store_le64(at + 8 * TAGS, np.int64(entry_tags[i]) << 32 | np.int64(tags[i]) & _LOW)
@@ -275,6 +349,7 @@ def spread_out(table: Any, before: int, generation: int, room: Any, moved: Any) 
     room for a slot.
     """
     mask, width = len(table) - 1, table.shape[1]
+    shift = _shift_of(mask)
     for i in range(before):
         if table[i, STATE] >> 8 != generation:
             continue
@@ -286,7 +361,7 @@ def spread_out(table: Any, before: int, generation: int, room: Any, moved: Any) 
                 room[j] = moved[KEY + j]
             for j in range(width - SLOT):
                 room[KEY_WORDS + j] = moved[SLOT + j]
-            slot = _hash_of(room.ctypes.data, width - SLOT) & mask
+            slot = _hash_of(signed(room.ctypes.data), width - SLOT) >> shift & mask
             while table[slot, STATE] >> 8 == generation + 1:
                 slot = (slot + 1) & mask
             moved[STATE] = (generation + 1) << 8 | moved[STATE] & 0xFF

@@ -16,6 +16,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from iochain.kernels.rows import ROW
+
 CHECKED: Final = os.environ.get("IOCHAIN_CHECKED", "") not in ("", "0")
 """Whether this process runs the checked form."""
 
@@ -137,6 +139,18 @@ def words_at(address: int, count: int) -> npt.NDArray[np.int64]:
     check(address, 8 * count, written=True)
     memory: Any = (ctypes.c_int64 * count).from_address(int(address))
     return np.frombuffer(memory, np.int64)
+
+
+def row_at(address: int) -> "Record":
+    """The row at an address, which has to be in known memory."""
+    check(address, ROW.itemsize, written=True)
+    memory: Any = (ctypes.c_uint8 * ROW.itemsize).from_address(int(address))
+    record: Record = Records(np.frombuffer(memory, ROW))[0]
+    return record
+
+
+def keep_apart() -> None:
+    """Where machine code stands is nothing to plain Python."""
 
 
 def prefetch(address: int) -> None:

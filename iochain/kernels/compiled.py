@@ -33,10 +33,13 @@ def compiled(signature: Any) -> Callable[[Function], Function]:
 
 
 def part(function: Function) -> Function:
-    """A part of kernels: compiled into each kernel that calls it, and plain Python for all others."""
+    """A part of kernels: compiled into each kernel that calls it, and plain Python for all others.
+
+    That it is not put in line has to be said: numba hands a caller's wish for itself down to what it calls.
+    """
     if CHECKED:
         return function
-    made: Function = register_jitable(error_model="numpy")(function)
+    made: Function = register_jitable(error_model="numpy", forceinline=False)(function)
     return made
 
 

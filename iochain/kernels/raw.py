@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import carray, from_dtype, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from iochain.kernels import checked
 from iochain.kernels.checked import CHECKED
 from iochain.kernels.compiled import part
+from iochain.kernels.rows import ROW
 
+_ROW = from_dtype(ROW)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 
 
@@ -88,6 +90,27 @@ def _copy(typing_context: Any, target: Any, source: Any, count: Any) -> Any:
 
 
 @intrinsic
+def _row_at(typing_context: Any, address: Any) -> Any:
+    """The row at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return _ROW(types.int64), generate
+
+
+@intrinsic
+def _keep_apart(typing_context: Any) -> Any:
+    """Keep the part that calls this out of its callers' code: one that fills the registers, or is seldom called."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
 def _prefetch(typing_context: Any, address: Any) -> Any:
     """Have the cache line at an address fetched; a hint, which changes nothing."""
 
@@ -104,6 +127,8 @@ def _prefetch(typing_context: Any, address: Any) -> Any:
 
 
 copy: Callable[..., Any] = checked.copy if CHECKED else _copy
+row_at: Callable[..., Any] = checked.row_at if CHECKED else _row_at
+keep_apart: Callable[..., Any] = checked.keep_apart if CHECKED else _keep_apart
 prefetch: Callable[..., Any] = checked.prefetch if CHECKED else _prefetch
 
 
@@ -122,6 +147,12 @@ def _word(words: Any, number: Any) -> Any:
     if isinstance(words, types.Integer):
         return lambda words, number: load_le64(words + 8 * number)
     return lambda words, number: words[number]
+
+
+@part
+def signed(address: int) -> int:
+    """An array's ``ctypes.data`` as the signed number that addresses are: one or the other would be a float."""
+    return np.int64(address)  # type: ignore[return-value]
 
 
 @part

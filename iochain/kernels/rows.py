@@ -32,6 +32,7 @@ ROW: Final = np.dtype(
 )
 """One frame. 64 bytes; the test of this module holds it to that."""
 
+ROW_BYTES: Final = 64
 ADDRESS_BYTES: Final = 12
 TAG_BYTES: Final = 4
 ETHERNET_BYTES: Final = 14
