@@ -58,7 +58,7 @@ def default_engine() -> Engine:
 
 LARGEST_FLOOD: Final = 1 << 18
 """Copies that are made before a window is cut, and run again in two."""
-FLOOD_PIECE: Final = 1 << 16
+FLOOD_PIECE: Final = 1 << 15
 """Where nothing needs to be run again floods are expanded in pieces of about this many rows, which stay in a cache."""
 
 
