@@ -16,7 +16,8 @@ from numba import types
 
 from iochain.batch import Batch
 from iochain.engine import lookup
-from iochain.engine.remembered import Memory, Remembered, parse_level
+from iochain.engine.memory import Memory, parse_level
+from iochain.engine.remembered import Remembered
 from iochain.engine.segments import Junction
 from iochain.kernels import words as w
 from iochain.kernels.compiled import compiled, part

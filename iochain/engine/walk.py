@@ -5,12 +5,11 @@ line of it in a stage. A stage that breaks its contract stops the run: frame, po
 """
 
 from collections.abc import Callable, Container, Sequence
-from operator import attrgetter
 from time import perf_counter_ns
 from types import FunctionType, MethodType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from attrs import define, field, fields, frozen
+from attrs import define, field, frozen
 
 from iochain.chain import Chain, Drop, Element, From, Port, Ports, Reason, Verdict
 from iochain.engine.path import UNCHANGED, Dropped, Path, Spread
@@ -87,22 +86,6 @@ class WatchedPort(Watched):
         answer = port.is_one_of(names)
         self._notes.asked.append(Asked(port, names, answer))
         return answer
-
-
-def _noted(name: str) -> property:
-    """An attribute of a port that is noted: what :meth:`Watched.__getattr__` does, in a quarter of the time."""
-    value_of = attrgetter(name)
-
-    def read(view: WatchedPort) -> Any:
-        value = value_of(view._thing)
-        view._notes.asked.append(Asked(view._thing, name, value))
-        return value
-
-    return property(read)
-
-
-for _name in (*(one.name for one in fields(Port)), "port_number"):
-    setattr(WatchedPort, _name, _noted(_name))
 
 
 @frozen

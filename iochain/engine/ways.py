@@ -13,7 +13,8 @@ from attrs import define, field, frozen
 from iochain.batch import Batch
 from iochain.engine import shortcut
 from iochain.engine.counters import Counters
-from iochain.engine.remembered import Memory, Remembered, parse_level
+from iochain.engine.memory import Memory, parse_level
+from iochain.engine.remembered import Remembered
 from iochain.engine.segments import Half, Junction
 from iochain.engine.shortcut import APART, FIRST_SHIFT, GOES_ON, LOST, UNKNOWN, WAITS
 from iochain.kernels import words as w

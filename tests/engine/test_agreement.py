@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iochain.chain import Reason
-from iochain.engine import remembered
 from iochain.engine.network import Engine
 
 LONG_RUN = 1_000
@@ -47,7 +46,7 @@ def test_engines_agree(data: st.DataObject) -> None:
     walked_first = data.draw(st.sampled_from([0, 0, 0, 10]), "frames that walk first")
     with pytest.MonkeyPatch.context() as patch:
         if data.draw(st.booleans(), "small tables are kept when masks grow"):
-            patch.setattr(remembered, "_WORTH_KEEPING", 2)
+            patch.setattr("iochain.engine.memory._WORTH_KEEPING", 2)
         plain = told(story, Engine.PLAIN, EVERY_FRAME)
         paths = told(story, Engine.PATHS)
         mixed = told(story, Engine.PATHS, listened, walked_first)
