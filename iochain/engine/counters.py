@@ -14,8 +14,8 @@ from numba import types
 
 from iochain.batch import Rows, source_and_serial
 from iochain.engine.path import Dropped, Whys
-from iochain.kernels.compiled import compiled
-from iochain.kernels.raw import load_be16, load_be32, load_u8
+from iochain.kernels.compiled import compiled, part
+from iochain.kernels.raw import load_le64, signed, store_le64
 from iochain.kernels.rows import NO_TAG, ROWS, TAG_BYTES
 
 IN, OUT = 0, 1
@@ -24,6 +24,7 @@ FRAMES, BYTES = 0, 1
 FIRST_TIME: Final = 2
 FIRST_ORDER: Final = 3
 _DROP_COLUMNS: Final = 4
+_EVERYBODY: Final = 0xFFFFFFFFFFFF
 
 
 class ConservationError(Exception):
@@ -100,18 +101,24 @@ class Counters:
             )
 
 
+@part
+def count_row(row: Any, port: int, direction: int, tag: int, counters: int) -> None:
+    """Add a row, with the tag that it has or had there, to a port's counters; those of all ports are at an address."""
+    destination = load_le64(row.address)  # and two bytes of the source
+    kind = (destination & 1) * MULTICAST + (destination | ~_EVERYBODY == -1)
+    at = counters + 8 * (((port * 2 + direction) * 3 + kind) * 2)
+    size = row.wire_length + row.pad + TAG_BYTES * (tag != NO_TAG)
+    store_le64(at + 8 * FRAMES, load_le64(at + 8 * FRAMES) + 1)
+    store_le64(at + 8 * BYTES, load_le64(at + 8 * BYTES) + size)
+
+
 @compiled(types.void(ROWS, types.int64, types.Array(types.int64, 4, "C")))
 def count_rows(rows: Any, direction: int, counters: Any) -> None:
     """Add every row to the counters of its port."""
+    start = signed(counters.ctypes.data)
     for i in range(len(rows)):
         row = rows[i]
-        kind = UNICAST
-        if load_u8(row.address) & 1:
-            everybody = load_be32(row.address) == 0xFFFFFFFF and load_be16(row.address + 4) == 0xFFFF
-            kind = BROADCAST if everybody else MULTICAST
-        tag = TAG_BYTES if row.tag != NO_TAG else 0
-        counters[row.port, direction, kind, FRAMES] += 1
-        counters[row.port, direction, kind, BYTES] += row.wire_length + row.pad + tag
+        count_row(row, row.port, direction, row.tag, start)
 
 
 @compiled(types.void(ROWS, types.Array(types.int32, 1, "C"), types.Array(types.int64, 2, "C")))

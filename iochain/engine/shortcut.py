@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numba import types
 
-from iochain.engine.counters import BYTES, FRAMES, IN, MULTICAST
+from iochain.engine.counters import IN, count_row
 from iochain.engine.lookup import derive
 from iochain.kernels.compiled import compiled, part, part_in_line
 from iochain.kernels.parse import parse_row
@@ -28,7 +28,7 @@ from iochain.kernels.raw import (
     store_u8,
     wrapped,
 )
-from iochain.kernels.rows import FROM_UPLINK, NO_TAG, ROW_BYTES, ROWS, TAG_BYTES
+from iochain.kernels.rows import FROM_UPLINK, NO_TAG, ROW_BYTES, ROWS
 
 GOES_ON, WAITS, LOST, APART, UNKNOWN = range(5)
 """What a short cut has for a frame: it goes to an output chain's first batch stage; to one of its input chain; it is
@@ -164,17 +164,6 @@ def _signed(word: int) -> int:
 
 
 @part
-def _count_in(row: Any, entry: int, tag: int, counters: int) -> None:
-    """Count a row where it entered, with the tag that it had there, in the counters at an address."""
-    destination = load_le64(row.address)
-    kind = (destination & 1) * MULTICAST + (destination | ~_MAC == -1)
-    at = counters + 8 * (((entry * 2 + IN) * 3 + kind) * 2)
-    size = row.wire_length + row.pad + TAG_BYTES * (tag != NO_TAG)
-    store_le64(at + 8 * FRAMES, load_le64(at + 8 * FRAMES) + 1)
-    store_le64(at + 8 * BYTES, load_le64(at + 8 * BYTES) + size)
-
-
-@part
 def _send(
     first: int,
     count: int,
@@ -209,7 +198,7 @@ def _send(
             entry = from_to >> 32
             row.entry = entry
             row.flags = (row.flags & ~FROM_UPLINK) | load_u8(is_uplink + entry)
-            _count_in(row, entry, tags >> 32, counters)
+            count_row(row, entry, IN, tags >> 32, counters)
             counted = entries + 8 * (why >> 32)
             store_le64(counted, load_le64(counted) + 1)
         row.port = from_to & _LOW

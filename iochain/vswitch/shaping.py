@@ -17,6 +17,7 @@ from numba import types
 from iochain.batch import Batch, Instant, Waiting
 from iochain.chain import Drop, Passed, Reason
 from iochain.kernels.compiled import compiled, part
+from iochain.kernels.raw import load_le64, signed, store_le64
 from iochain.kernels.rows import ROW, ROWS
 
 
@@ -52,6 +53,8 @@ def queue_frames(burst_bytes: int, smallest: int = 10, largest: int = 500) -> in
 _AVERAGE, _PEAK, _FULL, _QUEUE, _CREDIT, _PEAK_CREDIT, _AT, _HEAD, _COUNT = range(9)
 _COLUMNS = 9
 _NANO = 10**9
+_MOST_AT_ONCE = 4e18
+"""Bits of 10⁻⁹ bit: products up to this one are in int64 for sure."""
 
 
 @define
@@ -94,17 +97,43 @@ _LANES = types.Array(types.int32, 1, "C")
 
 
 @part
+def _get(lane: int, column: int) -> int:
+    return load_le64(lane + 8 * column)  # type: ignore[no-any-return]
+
+
+@part
+def _put(lane: int, column: int, value: int) -> None:
+    store_le64(lane + 8 * column, value)
+
+
+@part
 def _grown(credit: int, gap_ns: int, bps: int, full: int) -> int:
-    """Credit after ``gap_ns`` at ``bps``, at most ``full``. The gap is capped first: the product could leave int64."""
-    if gap_ns > (full - credit) // bps:
-        return full
-    return credit + gap_ns * bps
+    """Credit after ``gap_ns`` at ``bps``, at most ``full``. Where the product could leave int64 the gap is capped."""
+    missing = full - credit
+    if float(gap_ns) * float(bps) > _MOST_AT_ONCE:
+        return full if gap_ns > missing // bps else credit + gap_ns * bps
+    gained = gap_ns * bps
+    return full if gained > missing else credit + gained
 
 
 @part
 def _time_for(missing: int, bps: int) -> int:
     """Whole nanoseconds until ``missing`` credit has come, rounded up."""
     return (missing + bps - 1) // bps if missing > 0 else 0
+
+
+@part
+def _waiting(lane: int, queue: int, places: int, arrival: int) -> int:
+    """How many still wait when a frame arrives; the others leave the queue."""
+    head, count = _get(lane, _HEAD), _get(lane, _COUNT)
+    if count == 0:
+        return 0
+    while count > 0 and load_le64(queue + 8 * head) <= arrival:
+        head = head + 1 if head + 1 < places else 0
+        count -= 1
+    _put(lane, _HEAD, head)
+    _put(lane, _COUNT, count)
+    return count
 
 
 @compiled(types.int64(ROWS, _LANES, _STATE, _STATE, ROWS, ROWS))
@@ -115,28 +144,31 @@ def shape(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any) -
     finds as much beyond the burst, so that the rounding of one frame's release is not lost to the next.
     """
     passed = 0
+    places = queues.shape[1]
     for i in range(len(rows)):
-        lane = state[lanes[i]]
-        queue = queues[lanes[i]]
+        number = int(lanes[i])  # 64 bits, in the checked form too
+        lane = signed(state.ctypes.data) + 8 * _COLUMNS * number
+        queue = signed(queues.ctypes.data) + 8 * places * number
         arrival = rows[i].time_ns
-        while lane[_COUNT] > 0 and queue[lane[_HEAD]] <= arrival:
-            lane[_HEAD] = lane[_HEAD] + 1 if lane[_HEAD] + 1 < len(queue) else 0
-            lane[_COUNT] -= 1
-        if lane[_COUNT] >= lane[_QUEUE]:
+        count = _waiting(lane, queue, places, arrival)
+        if count >= _get(lane, _QUEUE):
             lost[i - passed] = rows[i]
             continue
-        need = np.int64(rows[i].wire_length) * 8 * _NANO
-        start = max(arrival, lane[_AT])
-        credit = _grown(lane[_CREDIT], start - lane[_AT], lane[_AVERAGE], lane[_FULL])
-        peak_credit = _grown(lane[_PEAK_CREDIT], start - lane[_AT], lane[_PEAK], lane[_PEAK] - 1)
-        wait = max(_time_for(min(need, lane[_FULL]) - credit, lane[_AVERAGE]), _time_for(-peak_credit, lane[_PEAK]))
-        lane[_CREDIT] = _grown(credit, wait, lane[_AVERAGE], lane[_FULL] + lane[_AVERAGE] - 1) - need
-        lane[_PEAK_CREDIT] = _grown(peak_credit, wait, lane[_PEAK], lane[_PEAK] - 1) - need
-        lane[_AT] = start + wait
+        average, peak, full = _get(lane, _AVERAGE), _get(lane, _PEAK), _get(lane, _FULL)
+        need = int(rows[i].wire_length) * (8 * _NANO)
+        start: int = max(arrival, _get(lane, _AT))
+        gap = start - _get(lane, _AT)
+        credit = _grown(_get(lane, _CREDIT), gap, average, full)
+        peak_credit = _grown(_get(lane, _PEAK_CREDIT), gap, peak, peak - 1)
+        wait = max(_time_for(min(need, full) - credit, average), _time_for(-peak_credit, peak))
+        _put(lane, _CREDIT, _grown(credit, wait, average, full + average - 1) - need)
+        _put(lane, _PEAK_CREDIT, _grown(peak_credit, wait, peak, peak - 1) - need)
+        _put(lane, _AT, start + wait)
         out[passed] = rows[i]
-        out[passed].time_ns = lane[_AT]
+        out[passed].time_ns = start + wait
         passed += 1
-        if lane[_AT] > arrival:
-            queue[(lane[_HEAD] + lane[_COUNT]) % len(queue)] = lane[_AT]
-            lane[_COUNT] += 1
+        if start + wait > arrival:
+            place = _get(lane, _HEAD) + count
+            store_le64(queue + 8 * (place if place < places else place - places), start + wait)
+            _put(lane, _COUNT, count + 1)
     return passed
