@@ -284,9 +284,9 @@ class Network:
             last, batch = split(batch, self.input.last == depth)
             ready.append(last)
             through = self._through(batch, self.input.junctions[depth])
-            batch = self._stored(in_order([through, waiting]), depots, until)
+            batch = self._stored(merged([through, waiting]), depots, until)
             waiting = EMPTY
-        return in_order([*ready, batch])
+        return merged([*ready, batch])
 
     def _output(self, batch: Batch, until: Instant) -> Batch:
         """Through the output chains, from their first batch stages on."""

@@ -337,8 +337,11 @@ _NOTHING: Final = Batch(np.zeros(0, ROW))
 
 
 def _of_kind(batch: Batch, kinds: npt.NDArray[np.uint8], kind: int) -> Batch:
-    chosen = np.flatnonzero(kinds == kind)
-    return batch.taken(chosen) if len(chosen) else _NOTHING
+    is_chosen = kinds == kind
+    count = int(np.count_nonzero(is_chosen))
+    if count == len(batch):
+        return batch
+    return batch.taken(np.flatnonzero(is_chosen)) if count else _NOTHING
 
 
 def _slots(count: int, width: int) -> npt.NDArray[np.int64]:
