@@ -20,6 +20,7 @@ from iochain.engine.memory import Memory, parse_level
 from iochain.engine.remembered import Remembered
 from iochain.engine.segments import Junction
 from iochain.kernels import words as w
+from iochain.kernels.checked import known
 from iochain.kernels.compiled import compiled, part
 from iochain.kernels.raw import load_le32, load_le64
 from iochain.kernels.rows import FROM_UPLINK, ROW, ROWS
@@ -46,8 +47,10 @@ class Floods:
     paths: npt.NDArray[np.int32] = field(factory=lambda: np.zeros((0, 0), np.int32))  # by line and port; -1: unknown
     used: int = 0
     _plans: npt.NDArray[np.int64] = field(factory=lambda: np.zeros((2, 0), np.int64))  # of clients, of uplinks
-    _known: tuple[Memory | None, int, int] = (None, 0, 0)
-    _scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))
+    _memory: Memory | None = None  # what lines were taken from, and its state: its epoch, and how often masks grew
+    _state: tuple[int, int] = (0, 0)
+    _scratch: npt.NDArray[np.int64] = field(factory=lambda: known(np.zeros(w.COUNT, np.int64)))
+    _key: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(0, np.int64))  # room for a key
     _next: int = 0  # the line that goes when there is no room
 
     @property
@@ -62,7 +65,8 @@ class Floods:
         first = 0
         while True:
             self._catch_up()
-            end = recall(batch.rows, first, self._plans, self.lines[: self.used], self.paths, self._scratch, taken)
+            lines = self.lines[: self.used]
+            end = recall(known(batch.rows), first, self._plans, lines, self.paths, self._scratch, self._key, taken)
             self.recalled += end - first
             self.decider.statistics.frames += end - first
             if end == len(batch):
@@ -81,12 +85,11 @@ class Floods:
         return end
 
     def _keep(self, copies: Batch, taken: npt.NDArray[np.int32]) -> None:
-        key = np.zeros(self.lines.shape[1], np.int64)
-        line = int(line_of(copies.rows, self._plans, self.lines[: self.used], self._scratch, key))
+        line = int(line_of(copies.rows, self._plans, self.lines[: self.used], self._scratch, self._key))
         if line < 0:
             line = self.used if self.used < len(self.paths) else self._next
             self.used, self._next = max(self.used, line + 1), (line + 1) % len(self.paths)
-            self.lines[line] = key
+            self.lines[line] = self._key
             self.paths[line] = -1
         self.paths[line, copies.column("port")] = taken
 
@@ -94,9 +97,9 @@ class Floods:
         """Begin anew where a decision was forgotten, or more is read than lines know."""
         memory = self.decider.memory(self.junction)
         memory.catch_up()
-        known = (memory, memory.epoch, self.decider.statistics.grown_masks)
-        if known != self._known:
-            self._known = known
+        state = (memory.epoch, self.decider.statistics.grown_masks)
+        if memory is not self._memory or state != self._state:
+            self._memory, self._state = memory, state
             self._begin(memory)
 
     def _begin(self, memory: Memory) -> None:
@@ -104,9 +107,9 @@ class Floods:
         ports = len(self.junction.segments)
         count = min(MOST_LINES, max(1, _MOST_PATHS // ports))
         self.used = self._next = 0
-        self._plans = plans_of(memory)
+        self._plans = known(plans_of(memory))
         width = lookup.LINK_KEY + int(self._plans[:, : lookup.DERIVED + 1].sum(axis=1).max())
-        self.lines = np.zeros((count, width), np.int64)
+        self.lines, self._key = np.zeros((count, width), np.int64), known(np.zeros(width, np.int64))
         if self.paths.shape != (count, ports):
             self.paths = np.full((count, ports), -1, np.int32)
 
@@ -186,10 +189,9 @@ def alike_from(rows: Any, first: int) -> int:
     return len(rows) - first
 
 
-@compiled(types.int64(ROWS, types.int64, _TABLE, _TABLE, _PATHS, _I64, _I32))
-def recall(rows: Any, first: int, plans: Any, lines: Any, paths: Any, scratch: Any, taken: Any) -> int:
+@compiled(types.int64(ROWS, types.int64, _TABLE, _TABLE, _PATHS, _I64, _I64, _I32))
+def recall(rows: Any, first: int, plans: Any, lines: Any, paths: Any, scratch: Any, key: Any, taken: Any) -> int:
     """Fill ``taken`` with the paths of rows from ``first`` on; gives the index of the first unknown one."""
-    key = np.empty(lines.shape[1], np.int64)
     start = rows.ctypes.data
     line = -1
     for i in range(first, len(rows)):
