@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import STP, Ether
 from scapy.packet import Raw
@@ -138,6 +138,9 @@ def test_a_frame_can_be_typed_back(frame: FrameBytes) -> None:
 @example(
     FrameBytes.of("005056000002 005056000001 0800450005dc00004000401121100a0000010a000001040012b505c8c9a7", zeros=1472)
 )
+@example(
+    FrameBytes.of("005056000002 005056000001 0800450005dc00004000400121200a0000010a0000010300fcfd00010001", zeros=1472)
+)
 @quiet
 def test_lengths_and_checksums_are_right(frame: FrameBytes) -> None:
     again = Ether(frame)
@@ -146,7 +149,7 @@ def test_lengths_and_checksums_are_right(frame: FrameBytes) -> None:
             if name in layer.fields:
                 del layer.fields[name]
                 layer.raw_packet_cache = None
-        if isinstance(layer, (TCP, UDP)):  # what follows is bytes, whatever Scapy takes the port for
+        if isinstance(layer, (TCP, UDP, ICMP)):  # what follows is bytes, whatever Scapy takes the port for
             inside = Raw(bytes(layer.payload.original))
             layer.remove_payload()
             layer.add_payload(inside)
