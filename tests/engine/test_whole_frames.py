@@ -29,8 +29,6 @@ def test_engines_agree_and_each_frame_walks_once(shaped: bool, place: str, tmp_p
     for engine in ("plain", "paths"):
         lab = made.lab(made.SMALL, shaped, VMS)
         chain = lab.port("vm3").output if place == "output" else lab.port("vm3").input
-        if place == "switch":
-            chain = lab.wiring.switch_chain(next(iter(lab.wiring.switches())))
         first = chain.names[0] if place != "last of the input" else None
         chain.insert(drops_some, before=first, name="drops some")
         done = lab.replay(capture, engine=engine)
