@@ -18,15 +18,22 @@ class Beside:
     def do(self, work: Callable[..., Any], *arguments: Any) -> None:
         """Have work done. Raises what work given before has raised."""
         while len(self._under_way) >= self._most:
-            self._under_way.popleft().result()
+            self._end_first()
         self._under_way.append(self._thread.submit(work, *arguments))
 
     def wait(self) -> None:
-        """Until all is done. Raises what the first that failed has raised."""
+        """Until all is done. Raises what the first that failed has raised; of those behind it nothing is said."""
         while self._under_way:
-            self._under_way.popleft().result()
+            self._end_first()
 
     def close(self) -> None:
         """Wait for what is under way, and end the thread."""
         self._under_way.clear()
         self._thread.shutdown()
+
+    def _end_first(self) -> None:
+        try:
+            self._under_way.popleft().result()
+        except BaseException:
+            self._under_way.clear()
+            raise

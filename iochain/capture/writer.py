@@ -135,8 +135,9 @@ class PcapngWriter:
     def close(self) -> None:
         """Write what is left and close the file; a second time does nothing. Raises CaptureError."""
         try:
+            self._wait()
             if not self._target.is_closed:
-                self.flush()
+                self._write_filled()
         finally:
             if self._beside is not None:
                 self._beside.close()

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,26 @@ def test_a_disk_that_becomes_full() -> None:
         for _ in range(2):
             with pytest.raises(CaptureError, match="the stream: cannot be written: No space left on device"):
                 writer.flush()
+
+
+def test_what_is_refused_beside_is_said_at_the_end() -> None:
+    """Nobody gives more frames after the fault: closing is the only moment that can tell of it, once."""
+    refused = threading.Event()
+
+    class Full(io.BytesIO):
+        def write(self, data) -> int:  # type: ignore[no-untyped-def]
+            if self.tell() > 1 << 20:
+                refused.set()
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    writer = PcapngWriter(Full(), TWO)
+    writer.write(batch_of([(frame(1, 1 << 16), 1)] * 20), 0)
+    writer.write(batch_of([(frame(1, 1 << 16), 2)] * 40), 0)
+    assert refused.wait(60)
+    with pytest.raises(CaptureError, match="the stream: cannot be written: No space left on device"):
+        writer.close()
+    writer.close()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
