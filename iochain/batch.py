@@ -11,7 +11,7 @@ import numpy.typing as npt
 from attrs import define, field, frozen
 
 from iochain.kernels.checked import check, known
-from iochain.kernels.order import first_from, merged_rows, sorted_rows
+from iochain.kernels.order import count_due, first_from, merged_rows, sorted_rows
 from iochain.kernels.rows import (
     ADDRESS_BYTES,
     MAX_ORDER,
@@ -127,7 +127,9 @@ class Waiting:
         return len(self.batch)
 
     def release(self, more: Batch, until: Instant) -> Batch:
-        """Take more frames in, and give out, in order, all that come before ``until``."""
+        """Take more frames in, and give out, in order, all that come before ``until``: the same rows if that is all."""
+        if not len(self.batch) and count_due(more.rows, until.time_ns, until.order) == len(more):
+            return more
         rows = merged_rows(self.batch.rows, sorted_rows(more.rows))
         pins = joined_pins((self.batch, more))
         due = int(first_from(rows, until.time_ns, until.order))

@@ -64,10 +64,7 @@ def precedes(a: Any, b: Any) -> bool:
 @compiled(types.boolean(ROWS))
 def is_sorted(rows: Any) -> bool:
     """Whether the rows stand in the order of everything."""
-    for i in range(1, len(rows)):
-        if rows[i].time_ns <= rows[i - 1].time_ns and not precedes(rows[i - 1], rows[i]):
-            return False
-    return True
+    return _is_sorted(rows)
 
 
 @compiled(types.void(ROWS, ROWS, ROWS))
@@ -123,8 +120,27 @@ def settle_ties(rows: Any, index: Any) -> bool:
 
 
 @compiled(types.int64(ROWS, types.int64, types.int64))
+def count_due(rows: Any, time_ns: int, order: int) -> int:
+    """How many rows come before (time, order); -1 if they do not stand in the order of everything."""
+    return _first_from(rows, time_ns, order) if _is_sorted(rows) else -1
+
+
+@compiled(types.int64(ROWS, types.int64, types.int64))
 def first_from(rows: Any, time_ns: int, order: int) -> int:
     """The index of the first of sorted rows that does not come before (time, order)."""
+    return _first_from(rows, time_ns, order)
+
+
+@part
+def _is_sorted(rows: Any) -> bool:
+    for i in range(1, len(rows)):
+        if rows[i].time_ns <= rows[i - 1].time_ns and not precedes(rows[i - 1], rows[i]):
+            return False
+    return True
+
+
+@part
+def _first_from(rows: Any, time_ns: int, order: int) -> int:
     low, high = 0, len(rows)
     while low < high:
         middle = (low + high) // 2

@@ -99,9 +99,9 @@ class Wires:
         return self._send(batch, lanes, True, until)
 
     def _send(self, batch: Batch, lanes: npt.NDArray[np.int32], by_port: bool, until: Instant) -> Passed:
-        rows, supers = batch.rows, int(self.super_frames.sum())
-        lost = send(rows, lanes, by_port, self.lanes, self.queues, np.empty(len(rows), np.int64))
-        if int(self.super_frames.sum()) > supers:
+        rows = batch.rows
+        lost, supers = send(rows, lanes, by_port, self.lanes, self.queues, np.empty(len(rows), np.int64))
+        if supers:
             give_sizes(rows, self._mtus(rows, lanes[rows["port"]] if by_port else lanes))
         dropped = EMPTY
         if lost:
@@ -166,14 +166,15 @@ def _wait(lane: int, queue: int, places: int, started: int) -> None:
     _put(lane, _COUNT, count + 1)
 
 
-@compiled(types.int64(ROWS, _LANES, types.boolean, _STATE, _STATE, types.Array(types.int64, 1, "C")))
-def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any, index: Any) -> int:
-    """Give every row, in its place, the time at which its FCS is sent, rounded up to ns; gives how many are _LOST.
+@compiled(types.UniTuple(types.int64, 2)(ROWS, _LANES, types.boolean, _STATE, _STATE, types.Array(types.int64, 1, "C")))
+def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any, index: Any) -> tuple[int, int]:
+    """Give every row, in its place, the time at which its FCS is sent, rounded up to ns.
 
-    ``lanes`` is by row or by port. A frame takes room in the queue until its first bit is sent. ``index`` is room for
-    the rows that are sent: they are found first, without a branch, as nobody can foresee which they are.
+    Gives how many are _LOST, and how many super-frames were sent. ``lanes`` is by row or by port. A frame takes room in
+    the queue until its first bit is sent. ``index`` is room for the rows that are sent: they are found first, without a
+    branch, as nobody can foresee which they are.
     """
-    lost, count = 0, 0
+    lost, supers, count = 0, 0, 0
     places = queues.shape[1]
     for i in range(len(rows)):
         index[count] = i
@@ -192,6 +193,7 @@ def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any, index: A
         _pad(row, _get(lane, _SMALLEST))
         if is_long(row, _get(lane, _MTU)):
             _put(lane, _SUPER, _get(lane, _SUPER) + 1)
+            supers += 1
         busy, rest, rate = _get(lane, _BUSY), _get(lane, _REST), _get(lane, _RATE)
         if busy < arrival:
             busy, rest = arrival, 0
@@ -210,4 +212,4 @@ def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any, index: A
             rest -= rate
         _put(lane, _BUSY, busy)
         _put(lane, _REST, rest)
-    return lost
+    return lost, supers
