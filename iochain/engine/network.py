@@ -77,6 +77,9 @@ class Fates:
     consumed: Batch = EMPTY
 
 
+_NO_WHYS: Final = np.zeros(0, np.int32)
+
+
 @define
 class _Lost:
     """Drops of a window, as they are found."""
@@ -225,18 +228,25 @@ class Network:
                 yield from self.windows(batch[index : index + 1], instant_of(batch, index + 1, until))
             return
         sent, batch = self._to_switch(batch, until, entering)
+        if not len(batch):
+            yield self._delivered(sent, until, is_last=True)
+            return
         taken = self.decider.decide(batch, self.input.final)
         for first, end, piece_until in self._pieces(batch, taken, until, FLOOD_PIECE):
             due = len(sent) if piece_until == until else int(first_from(sent.rows, *piece_until))
             copies = self._onward(self._follow(batch[first:end], taken[first:end]), end - first)
-            delivered = self._output(merged([sent[:due], copies]), piece_until)
+            yield self._delivered(merged([sent[:due], copies]), piece_until, is_last=piece_until == until)
             sent = sent[due:]
-            self.counters.delivered += len(delivered)
-            self.counters.count_ports(delivered.rows, OUT)
-            fates = self._fates(delivered, piece_until)
-            if piece_until == until:
-                self.counters.check(self.held + self._lost.frames)
-            yield fates
+
+    def _delivered(self, batch: Batch, until: Instant, is_last: bool) -> Fates:
+        """What a window, or a piece of it, brings: its rows stand before the first batch stages of output chains."""
+        delivered = self._output(batch, until)
+        self.counters.delivered += len(delivered)
+        self.counters.count_ports(delivered.rows, OUT)
+        fates = self._fates(delivered, until)
+        if is_last:
+            self.counters.check(self.held + self._lost.frames)
+        return fates
 
     # -- the halves
 
@@ -251,6 +261,8 @@ class Network:
         if entering and from_entry is not None:
             first = from_entry.send(batch)
             self.counters.entered += len(batch) - len(first.unknown)
+            if skips and len(first.on) == len(batch):
+                return batch, EMPTY
             sent.append(first.on)
             waiting, batch = first.waiting, first.unknown
             begins, others = (EMPTY, first.apart) if skips else split(first.apart, self.input.last > 0)
@@ -401,8 +413,10 @@ class Network:
 
     def _fates(self, delivered: Batch, until: Instant) -> Fates:
         """What comes before ``until``: all that was delivered, and the drops; later drops wait."""
+        if not self._lost.batches:
+            return Fates(delivered, EMPTY, _NO_WHYS, self.whys.known, until)
         dropped = joined(self._lost.batches)
-        why = np.concatenate(self._lost.whys) if self._lost.whys else np.zeros(0, np.int32)
+        why = np.concatenate(self._lost.whys)
         self._lost = _Lost()
         if len(dropped):
             ports = np.array([why.port for why in self.whys.known], np.int32)

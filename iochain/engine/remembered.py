@@ -41,6 +41,7 @@ class Remembered:
     walked_first: int = 0  # frames are walked while there are no more than so many
     listeners: dict[int, Listener] = field(factory=dict)
     statistics: Statistics = field(factory=Statistics)
+    made: int = 0  # how often memories were made or let go
     _memories: dict[int, Memory] = field(factory=dict)
     _foreseen: dict[tuple[int, bytes], int] = field(factory=dict)  # of frames that no key is for, by junction and row
 
@@ -117,6 +118,7 @@ class Remembered:
                 bound = [(*one.elements, *one.switch_elements) for one in segments]
                 memory = Memory.of(junction, statistics, bound, np.zeros((1, lookup.STEP), np.int64))
             self._memories[id(junction)] = memory
+            self.made += 1
         return memory
 
     def let_go(self) -> None:
@@ -124,6 +126,7 @@ class Remembered:
         for memory in self._memories.values():
             memory.let_go()
         self._memories.clear()
+        self.made += 1
         self.forget_foreseen()
 
     def _listened(self, batch: Batch) -> list[int]:

@@ -68,6 +68,8 @@ class Ways:
     _all: npt.NDArray[np.int64] | None = None  # the largest table that there may be; the table is its beginning
     _plan: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(shortcut.PAIRS, np.int64))
     _known: tuple[int, int] = (-1, -1)  # masks that grew, and epochs of the memories
+    _memories: list[Memory] = field(factory=list)  # when the decider had made so many
+    _made: int = -1
     _scratch: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(w.COUNT, np.int64))
     _room: npt.NDArray[np.int64] = field(factory=lambda: _room(0))
 
@@ -78,7 +80,7 @@ class Ways:
 
     def forget(self) -> None:
         """Forget all ways, and send again if that was off: something has changed that no memory tells."""
-        self._known, self.is_off = (-1, -1), False
+        self._known, self._made, self.is_off = (-1, -1), -1, False
 
     def send(self, batch: Batch) -> Sent:
         """Send rows as far as they can go by one look-up; those that enter are counted at their ports."""
@@ -253,19 +255,23 @@ class Ways:
 
     # -- staying true
 
-    @property
-    def _memories(self) -> list[Memory]:
+    def _found_memories(self) -> list[Memory]:
+        """All memories that ways are put together from; they last as long as the decider does not let go."""
+        if self._made == self.decider.made:
+            return self._memories
         junctions = [self.input.final, self.output]
         if self.entry is not None:
             junctions += [self.entry, self.input.junctions[0]]
-        return [part for one in junctions if not one.is_empty for part in self.decider.memory(one).parts]
+        self._memories = [part for one in junctions if not one.is_empty for part in self.decider.memory(one).parts]
+        self._made = self.decider.made
+        return self._memories
 
     def _catch_up(self) -> None:
         """Forget all ways where a decision was forgotten: the others are soon put together again."""
-        memories = self._memories
-        for memory in memories:
+        epoch = 0
+        for memory in self._found_memories():
             memory.catch_up()
-        epoch = sum(memory.epoch for memory in memories)
+            epoch += memory.epoch
         if epoch != self._known[1]:
             self._known = (self._known[0], epoch)
             self._forget()
@@ -276,7 +282,7 @@ class Ways:
         if grown == self._known[0]:
             return True
         self._known = (grown, self._known[1])
-        plan = plan_of(self._memories)
+        plan = plan_of(self._found_memories())
         if plan is None:
             self.is_off = True
         elif not np.array_equal(plan, self._plan):
