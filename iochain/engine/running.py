@@ -163,6 +163,11 @@ class RunningNetwork(Network):
 
     # -- windows
 
+    @property
+    def _recognises_on_the_way(self) -> bool:
+        """Never: a window may be run again, and frames are looked at once."""
+        return False
+
     def windows(self, batch: Batch, until: Instant = FOREVER, entering: bool = False) -> Iterator[Fates]:
         """Windows up to ``until``, as large as it goes; see :meth:`Network.windows`."""
         rest = self.enter(batch) if entering else batch
@@ -301,7 +306,7 @@ class RunningNetwork(Network):
             onward = self.output.junctions[depth + 1]
             busy = [depot for depot in depots if not depot.passes(batch)]
             if onward.is_empty and all(depot.works_in_place for depot in busy):
-                for depot in busy:
+                for depot in reversed(busy):  # the latest first: what waits in the one before goes on past it
                     batch = self._passed(depot, depot.run_among(batch, until))
                 continue
             last, batch = split(batch, self.output.last <= depth)

@@ -15,9 +15,27 @@ from numba import types
 
 from iochain.batch import EMPTY, Batch, Instant, Rows, Waiting
 from iochain.chain import Drop, Passed, Reason
-from iochain.kernels.compiled import compiled, part
-from iochain.kernels.raw import load_le64, store_le64
-from iochain.kernels.rows import NO_TAG, ROWS, TAG_BYTES
+from iochain.kernels.compiled import compiled, part, part_in_line
+from iochain.kernels.lanes import (
+    BLOCK,
+    LANES,
+    LOST,
+    OWN,
+    PICKED,
+    QUEUE,
+    STATE,
+    get,
+    lane_of,
+    pick,
+    put,
+    room_to_pick,
+    row_of,
+    wait,
+    waiting,
+    without_lost,
+)
+from iochain.kernels.raw import row_at, signed
+from iochain.kernels.rows import NO_TAG, ROW_BYTES, ROWS, TAG_BYTES
 from iochain.uplink.recognition import give_sizes, is_long
 
 SMALLEST_FRAME: Final = 60
@@ -49,13 +67,11 @@ class Wire:
         return Wires.of(stages)
 
 
-# Columns of a lane's state: the link is busy until _BUSY ns and _REST / rate of the next; a gap takes _GAP ns and
+# Own columns of a lane: the link is busy until _BUSY ns and _REST / rate of the next; a gap takes _GAP ns and
 # _GAP_REST / rate of one.
-_RATE, _QUEUE, _SMALLEST, _MTU, _GAP, _GAP_REST, _BUSY, _REST, _HEAD, _COUNT, _SUPER = range(11)
-_COLUMNS = 11
+_RATE, _SMALLEST, _MTU, _GAP, _GAP_REST, _BUSY, _REST, _SUPER = range(OWN, OWN + 8)
+_COLUMNS = OWN + 8
 _NANO = 10**9
-_LOST: Final = 128
-"""Flag of a row that found no room; only while this module has it."""
 
 
 @define
@@ -71,7 +87,8 @@ class Wires:
         """Idle links."""
         lanes = np.zeros((len(stages), _COLUMNS), np.int64)
         for lane, stage in zip(lanes, stages, strict=True):
-            lane[:_GAP] = stage.rate_bps, stage.queue_frames, stage.smallest_frame, stage.mtu
+            lane[QUEUE] = stage.queue_frames
+            lane[_RATE:_GAP] = stage.rate_bps, stage.smallest_frame, stage.mtu
             lane[_GAP:_BUSY] = divmod(GAP_BITS * _NANO, stage.rate_bps)
             lane[_BUSY] = np.iinfo(np.int64).min
         longest = max((stage.queue_frames for stage in stages), default=1)
@@ -100,25 +117,20 @@ class Wires:
 
     def _send(self, batch: Batch, lanes: npt.NDArray[np.int32], by_port: bool, until: Instant) -> Passed:
         rows = batch.rows
-        lost, supers = send(rows, lanes, by_port, self.lanes, self.queues, np.empty(len(rows), np.int64))
+        lost, supers = send(rows, lanes, by_port, self.lanes, self.queues, room_to_pick())
         if supers:
             give_sizes(rows, self._mtus(rows, lanes[rows["port"]] if by_port else lanes))
         dropped = EMPTY
         if lost:
-            is_lost = rows["flags"] & _LOST != 0
-            dropped, batch = Batch(rows[is_lost], batch.pins), Batch(rows[~is_lost], batch.pins)
-            dropped.rows["flags"] &= 255 - _LOST
+            kept, gone = without_lost(rows)
+            batch, dropped = Batch(kept, batch.pins), Batch(gone, batch.pins)
         released = self.waiting.release(batch, until)
         return Passed(released, dropped, np.zeros(lost, np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
 
     def _mtus(self, rows: Rows, lanes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """The MTU of each row's link; 0 for rows that this wire does not send."""
-        is_sent = (lanes >= 0) & (rows["flags"] & _LOST == 0)
+        is_sent = (lanes >= 0) & (rows["flags"] & LOST == 0)
         return np.where(is_sent, self.lanes[lanes, _MTU], 0).astype(np.int32)
-
-
-_STATE = types.Array(types.int64, 2, "C")
-_LANES = types.Array(types.int32, 1, "C")
 
 
 @part
@@ -133,83 +145,53 @@ def _pad(row: Any, smallest: int) -> None:
         row.wire_length = smallest
 
 
-@part
-def _get(lane: int, column: int) -> int:
-    return load_le64(lane + 8 * column)  # type: ignore[no-any-return]
-
-
-@part
-def _put(lane: int, column: int, value: int) -> None:
-    store_le64(lane + 8 * column, value)
-
-
-@part
-def _has_room(lane: int, queue: int, places: int, arrival: int) -> bool:
-    """Whether the queue has room when a frame arrives; those whose first bit is sent have left it."""
-    head, count = _get(lane, _HEAD), _get(lane, _COUNT)
-    if count == 0:
-        return _get(lane, _QUEUE) > 0
-    while count > 0 and load_le64(queue + 8 * head) <= arrival:
-        head = head + 1 if head + 1 < places else 0
-        count -= 1
-    _put(lane, _HEAD, head)
-    _put(lane, _COUNT, count)
-    return count < _get(lane, _QUEUE)
-
-
-@part
-def _wait(lane: int, queue: int, places: int, started: int) -> None:
-    """Take a place in the queue until the first bit is sent."""
-    head, count = _get(lane, _HEAD), _get(lane, _COUNT)
-    place = head + count
-    store_le64(queue + 8 * (place if place < places else place - places), started)
-    _put(lane, _COUNT, count + 1)
-
-
-@compiled(types.UniTuple(types.int64, 2)(ROWS, _LANES, types.boolean, _STATE, _STATE, types.Array(types.int64, 1, "C")))
-def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any, index: Any) -> tuple[int, int]:
+@compiled(types.UniTuple(types.int64, 2)(ROWS, LANES, types.boolean, STATE, STATE, PICKED))
+def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any, picked: Any) -> tuple[int, int]:
     """Give every row, in its place, the time at which its FCS is sent, rounded up to ns.
 
-    Gives how many are _LOST, and how many super-frames were sent. ``lanes`` is by row or by port. A frame takes room in
-    the queue until its first bit is sent. ``index`` is room for the rows that are sent: they are found first, without a
-    branch, as nobody can foresee which they are.
+    Gives how many are LOST, and how many super-frames were sent. ``lanes`` is by row or by port. A frame takes room in
+    the queue until its first bit is sent.
     """
-    lost, supers, count = 0, 0, 0
-    places = queues.shape[1]
-    for i in range(len(rows)):
-        index[count] = i
-        count += (lanes[rows[i].port] if by_port else lanes[i]) >= 0
-    for place in range(count):
-        i = index[place]
-        row = rows[i]
-        number = int(lanes[row.port] if by_port else lanes[i])  # 64 bits, in the checked form too
-        lane = state.ctypes.data + 8 * _COLUMNS * number
-        queue = queues.ctypes.data + 8 * places * number
-        arrival = row.time_ns
-        if not _has_room(lane, queue, places, arrival):
-            row.flags |= _LOST
-            lost += 1
-            continue
-        _pad(row, _get(lane, _SMALLEST))
-        if is_long(row, _get(lane, _MTU)):
-            _put(lane, _SUPER, _get(lane, _SUPER) + 1)
-            supers += 1
-        busy, rest, rate = _get(lane, _BUSY), _get(lane, _REST), _get(lane, _RATE)
-        if busy < arrival:
-            busy, rest = arrival, 0
-        elif busy + (rest > 0) > arrival:
-            _wait(lane, queue, places, busy + (rest > 0))
-        tag = TAG_BYTES if row.tag != NO_TAG else 0
-        bits = (max(row.wire_length + row.pad + tag, SMALLEST_FRAME) + OVERHEAD_BYTES) * 8 - GAP_BITS
-        sent = bits * _NANO + rest
-        whole = sent // rate
-        rest = sent - whole * rate
-        row.time_ns = busy + whole + (rest > 0)
-        busy += whole + _get(lane, _GAP)
-        rest += _get(lane, _GAP_REST)
-        if rest >= rate:  # one division instead of two: they are what a frame costs here
-            busy += 1
-            rest -= rate
-        _put(lane, _BUSY, busy)
-        _put(lane, _REST, rest)
+    lost, supers = 0, 0
+    start, places = signed(rows.ctypes.data), queues.shape[1]
+    for first in range(0, len(rows), BLOCK):
+        size = min(BLOCK, len(rows) - first)
+        count = pick(start, first, size, signed(lanes.ctypes.data), by_port, signed(picked.ctypes.data))
+        for place in range(count):
+            row, number = row_at(start + ROW_BYTES * row_of(picked[place])), lane_of(picked[place])
+            lane = signed(state.ctypes.data) + 8 * _COLUMNS * number
+            queue = signed(queues.ctypes.data) + 8 * places * number
+            if waiting(lane, queue, places, row.time_ns) >= get(lane, QUEUE):
+                row.flags |= LOST
+                lost += 1
+                continue
+            _pad(row, get(lane, _SMALLEST))
+            if is_long(row, get(lane, _MTU)):
+                put(lane, _SUPER, get(lane, _SUPER) + 1)
+                supers += 1
+            _transmit(row, lane, queue, places)
     return lost, supers
+
+
+@part_in_line
+def _transmit(row: Any, lane: int, queue: int, places: int) -> None:
+    """Have a frame be sent as soon as the link is free; it waits up to its first bit."""
+    arrival = row.time_ns
+    busy, rest, rate = get(lane, _BUSY), get(lane, _REST), get(lane, _RATE)
+    if busy < arrival:
+        busy, rest = arrival, 0
+    elif busy + (rest > 0) > arrival:
+        wait(lane, queue, places, busy + (rest > 0))
+    tag = TAG_BYTES if row.tag != NO_TAG else 0
+    bits = (max(row.wire_length + row.pad + tag, SMALLEST_FRAME) + OVERHEAD_BYTES) * 8 - GAP_BITS
+    sent = bits * _NANO + rest
+    whole = sent // rate
+    rest = sent - whole * rate
+    row.time_ns = busy + whole + (rest > 0)
+    busy += whole + get(lane, _GAP)
+    rest += get(lane, _GAP_REST)
+    if rest >= rate:  # one division instead of two: they are what a frame costs here
+        busy += 1
+        rest -= rate
+    put(lane, _BUSY, busy)
+    put(lane, _REST, rest)

@@ -14,11 +14,29 @@ import numpy.typing as npt
 from attrs import define, frozen
 from numba import types
 
-from iochain.batch import Batch, Instant, Waiting
+from iochain.batch import EMPTY, Batch, Instant, Waiting
 from iochain.chain import Drop, Passed, Reason
-from iochain.kernels.compiled import compiled, part
-from iochain.kernels.raw import load_le64, signed, store_le64
-from iochain.kernels.rows import ROW, ROWS
+from iochain.kernels.compiled import compiled, part, part_in_line
+from iochain.kernels.lanes import (
+    BLOCK,
+    LANES,
+    LOST,
+    OWN,
+    PICKED,
+    QUEUE,
+    STATE,
+    get,
+    lane_of,
+    pick,
+    put,
+    room_to_pick,
+    row_of,
+    wait,
+    waiting,
+    without_lost,
+)
+from iochain.kernels.raw import row_at, signed
+from iochain.kernels.rows import ROW_BYTES, ROWS
 
 
 @frozen
@@ -49,12 +67,12 @@ def queue_frames(burst_bytes: int, smallest: int = 10, largest: int = 500) -> in
     return min(largest, max(smallest, burst_bytes // 1500))
 
 
-# Columns of a lane's state. Credit is counted in 10⁻⁹ bits, so that whole nanoseconds at whole bit/s are exact.
-_AVERAGE, _PEAK, _FULL, _QUEUE, _CREDIT, _PEAK_CREDIT, _AT, _HEAD, _COUNT = range(9)
-_COLUMNS = 9
+# Own columns of a lane. Credit is counted in 10⁻⁹ bits, so that whole nanoseconds at whole bit/s are exact; for a gap
+# of up to _SAFE_GAP ns the product is in int64 for sure.
+_AVERAGE, _PEAK, _FULL, _SAFE_GAP, _CREDIT, _PEAK_CREDIT, _AT = range(OWN, OWN + 7)
+_COLUMNS = OWN + 7
 _NANO = 10**9
-_MOST_AT_ONCE = 4e18
-"""Bits of 10⁻⁹ bit: products up to this one are in int64 for sure."""
+_MOST_AT_ONCE = 4 * 10**18
 
 
 @define
@@ -70,8 +88,9 @@ class Shapers:
         """Full buckets and empty queues."""
         lanes = np.zeros((len(stages), _COLUMNS), np.int64)
         for lane, stage in zip(lanes, stages, strict=True):
-            full = stage.burst_bytes * 8 * _NANO
-            lane[:_AT] = stage.average_bps, stage.peak_bps, full, stage.queue_frames, full, 0
+            full, fastest = stage.burst_bytes * 8 * _NANO, max(stage.average_bps, stage.peak_bps)
+            lane[QUEUE] = stage.queue_frames
+            lane[_AVERAGE:_AT] = stage.average_bps, stage.peak_bps, full, _MOST_AT_ONCE // fastest, full, 0
         longest = max((stage.queue_frames for stage in stages), default=1)
         return cls(lanes, np.zeros((len(stages), longest), np.int64), Waiting())
 
@@ -85,33 +104,29 @@ class Shapers:
 
     def run(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
         """Give each frame its release time; those that find the queue full are dropped."""
-        out, lost = np.empty(len(batch), ROW), np.empty(len(batch), ROW)
-        passed = shape(batch.rows, lanes, self.lanes, self.queues, out, lost)
-        dropped = Batch(lost[: len(batch) - passed], batch.pins)
-        released = self.waiting.release(Batch(out[:passed], batch.pins), until)
-        return Passed(released, dropped, np.zeros(len(dropped), np.int32), (Drop(Reason.SHAPER),))
+        return self._shape(batch.copy(), lanes, False, until)
 
+    def run_among(self, batch: Batch, lanes: npt.NDArray[np.int32], until: Instant) -> Passed:
+        """The same for rows in their places, by the lane of their port; those at ports without one (-1) just pass."""
+        return self._shape(batch, lanes, True, until)
 
-_STATE = types.Array(types.int64, 2, "C")
-_LANES = types.Array(types.int32, 1, "C")
-
-
-@part
-def _get(lane: int, column: int) -> int:
-    return load_le64(lane + 8 * column)  # type: ignore[no-any-return]
-
-
-@part
-def _put(lane: int, column: int, value: int) -> None:
-    store_le64(lane + 8 * column, value)
+    def _shape(self, batch: Batch, lanes: npt.NDArray[np.int32], by_port: bool, until: Instant) -> Passed:
+        delayed, lost = shape(batch.rows, lanes, by_port, self.lanes, self.queues, room_to_pick())
+        dropped = EMPTY
+        if lost:
+            kept, gone = without_lost(batch.rows)
+            batch, dropped = Batch(kept, batch.pins), Batch(gone, batch.pins)
+        if delayed or self.held:
+            batch = self.waiting.release(batch, until)
+        return Passed(batch, dropped, np.zeros(lost, np.int32), (Drop(Reason.SHAPER),))
 
 
 @part
-def _grown(credit: int, gap_ns: int, bps: int, full: int) -> int:
+def _grown(credit: int, gap_ns: int, bps: int, full: int, safe_gap_ns: int) -> int:
     """Credit after ``gap_ns`` at ``bps``, at most ``full``. Where the product could leave int64 the gap is capped."""
     missing = full - credit
-    if float(gap_ns) * float(bps) > _MOST_AT_ONCE:
-        return full if gap_ns > missing // bps else credit + gap_ns * bps
+    if gap_ns > safe_gap_ns and gap_ns > missing // bps:
+        return full
     gained = gap_ns * bps
     return full if gained > missing else credit + gained
 
@@ -122,53 +137,52 @@ def _time_for(missing: int, bps: int) -> int:
     return (missing + bps - 1) // bps if missing > 0 else 0
 
 
-@part
-def _waiting(lane: int, queue: int, places: int, arrival: int) -> int:
-    """How many still wait when a frame arrives; the others leave the queue."""
-    head, count = _get(lane, _HEAD), _get(lane, _COUNT)
-    if count == 0:
-        return 0
-    while count > 0 and load_le64(queue + 8 * head) <= arrival:
-        head = head + 1 if head + 1 < places else 0
-        count -= 1
-    _put(lane, _HEAD, head)
-    _put(lane, _COUNT, count)
-    return count
+@part_in_line
+def _release(lane: int, arrival: int, need: int) -> int:
+    """When a lane lets a frame pass, in whole ns, rounded up; ``need`` is its size in credit, which it pays.
 
-
-@compiled(types.int64(ROWS, _LANES, _STATE, _STATE, ROWS, ROWS))
-def shape(rows: Any, lanes: Any, state: Any, queues: Any, out: Any, lost: Any) -> int:
-    """Copy every row to ``out`` with its release time, rounded up to ns, or to ``lost`` where the queue is full.
-
-    Gives how many passed. The peak is a second bucket that holds less than a nanosecond's worth, and a frame that waits
-    finds as much beyond the burst, so that the rounding of one frame's release is not lost to the next.
+    The peak is a second bucket that holds less than a nanosecond's worth, and a frame that waits finds as much beyond
+    the burst, so that the rounding of one frame's release is not lost to the next.
     """
-    passed = 0
-    places = queues.shape[1]
-    for i in range(len(rows)):
-        number = int(lanes[i])  # 64 bits, in the checked form too
-        lane = signed(state.ctypes.data) + 8 * _COLUMNS * number
-        queue = signed(queues.ctypes.data) + 8 * places * number
-        arrival = rows[i].time_ns
-        count = _waiting(lane, queue, places, arrival)
-        if count >= _get(lane, _QUEUE):
-            lost[i - passed] = rows[i]
-            continue
-        average, peak, full = _get(lane, _AVERAGE), _get(lane, _PEAK), _get(lane, _FULL)
-        need = int(rows[i].wire_length) * (8 * _NANO)
-        start: int = max(arrival, _get(lane, _AT))
-        gap = start - _get(lane, _AT)
-        credit = _grown(_get(lane, _CREDIT), gap, average, full)
-        peak_credit = _grown(_get(lane, _PEAK_CREDIT), gap, peak, peak - 1)
-        wait = max(_time_for(min(need, full) - credit, average), _time_for(-peak_credit, peak))
-        _put(lane, _CREDIT, _grown(credit, wait, average, full + average - 1) - need)
-        _put(lane, _PEAK_CREDIT, _grown(peak_credit, wait, peak, peak - 1) - need)
-        _put(lane, _AT, start + wait)
-        out[passed] = rows[i]
-        out[passed].time_ns = start + wait
-        passed += 1
-        if start + wait > arrival:
-            place = _get(lane, _HEAD) + count
-            store_le64(queue + 8 * (place if place < places else place - places), start + wait)
-            _put(lane, _COUNT, count + 1)
-    return passed
+    average, peak, full, safe_gap = get(lane, _AVERAGE), get(lane, _PEAK), get(lane, _FULL), get(lane, _SAFE_GAP)
+    start: int = max(arrival, get(lane, _AT))
+    gap = start - get(lane, _AT)
+    credit = _grown(get(lane, _CREDIT), gap, average, full, safe_gap)
+    peak_credit = _grown(get(lane, _PEAK_CREDIT), gap, peak, peak - 1, safe_gap)
+    wait_ns = max(_time_for(min(need, full) - credit, average), _time_for(-peak_credit, peak))
+    if wait_ns > 0:
+        credit = _grown(credit, wait_ns, average, full + average - 1, safe_gap)
+        peak_credit = _grown(peak_credit, wait_ns, peak, peak - 1, safe_gap)
+    put(lane, _CREDIT, credit - need)
+    put(lane, _PEAK_CREDIT, peak_credit - need)
+    put(lane, _AT, start + wait_ns)
+    return start + wait_ns
+
+
+@compiled(types.UniTuple(types.int64, 2)(ROWS, LANES, types.boolean, STATE, STATE, PICKED))
+def shape(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any, picked: Any) -> tuple[int, int]:
+    """Give every row, in its place, its release time; those that find the queue full are LOST.
+
+    Gives how many have to wait, and how many are LOST. ``lanes`` is by row or by port. Where none waits all rows stand
+    in order still.
+    """
+    delayed, lost = 0, 0
+    start, places = signed(rows.ctypes.data), queues.shape[1]
+    for first in range(0, len(rows), BLOCK):
+        size = min(BLOCK, len(rows) - first)
+        count = pick(start, first, size, signed(lanes.ctypes.data), by_port, signed(picked.ctypes.data))
+        for place in range(count):
+            row, number = row_at(start + ROW_BYTES * row_of(picked[place])), lane_of(picked[place])
+            lane = signed(state.ctypes.data) + 8 * _COLUMNS * number
+            queue = signed(queues.ctypes.data) + 8 * places * number
+            arrival = row.time_ns
+            if waiting(lane, queue, places, arrival) >= get(lane, QUEUE):
+                row.flags |= LOST
+                lost += 1
+                continue
+            released = _release(lane, arrival, int(row.wire_length) * (8 * _NANO))
+            if released > arrival:
+                row.time_ns = released
+                wait(lane, queue, places, released)
+                delayed += 1
+    return delayed, lost

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from iochain.batch import FOREVER, Batch, Instant, batch_of, joined
 from iochain.chain import Drop, Reason
+from iochain.engine.network import in_order
 from iochain.vswitch.shaping import Shaper, queue_frames
 
 SECOND = 10**9
@@ -187,6 +188,43 @@ def test_lanes_do_not_touch_each_other() -> None:
         mine = [i for i in range(40) if lanes[i] == lane]
         assert [times.get(i + 1) for i in mine] == exactly(shaper, [arrivals[i] for i in mine])
     assert out.column("time_ns").tolist() == sorted(out.column("time_ns").tolist())
+
+
+@given(st.lists(shapers(), min_size=1, max_size=3), arrivals_of(), st.data())
+@settings(max_examples=150, deadline=None)
+def test_rows_in_their_places_fare_as_those_taken_out(
+    several: list[Shaper], arrivals: list[Arrival], data: st.DataObject
+) -> None:
+    lanes = np.array([*range(len(several)), -1], np.int32)  # by port number: the last one is not shaped
+    ports = data.draw(st.lists(st.integers(0, len(several)), min_size=len(arrivals), max_size=len(arrivals)))
+    batch, whole, apart = batch_at(arrivals), Shaper.bank(several), Shaper.bank(several)
+    batch.rows["port"] = ports
+    cut = data.draw(st.integers(0, len(arrivals)))
+    middle = FOREVER if cut == len(arrivals) else Instant(arrivals[cut][0], cut + 1)
+    for begin, end, until in ((0, cut, middle), (cut, len(arrivals), FOREVER)):
+        here = batch[begin:end]
+        taken = here[lanes[here.column("port")] >= 0]
+        expected = apart.run(taken, lanes[taken.column("port")], until)
+        free = here[lanes[here.column("port")] < 0]
+        passed = whole.run_among(here.copy(), lanes, until)
+        assert passed.batch.rows.tolist() == in_order([expected.batch, free]).rows.tolist()
+        assert passed.dropped.rows.tolist() == expected.dropped.rows.tolist()
+        assert passed.why.tolist() == expected.why.tolist()
+        assert whole.held == apart.held
+        event("rows at other ports" if len(free) else "all shaped")
+        event("lost" if len(passed.dropped) else "held" if whole.held else "passed")
+    assert whole.lanes.tolist() == apart.lanes.tolist()
+
+
+def test_a_batch_of_which_nothing_waits_is_handed_on_as_it_is() -> None:
+    shapers = Shaper.bank([Shaper(10**9, 10**9, 10**6, 10)])
+    batch, lanes = batch_at([(0, 100), (10**6, 100), (10**6, 100), (10**6, 100)]), np.array([0, -1], np.int32)
+    batch.rows["port"] = [0, 0, 1, 0]
+    assert shapers.run_among(batch[:3], lanes, Instant(10**6, 4)).batch.rows.base is batch.rows
+    passed = shapers.run_among(batch[3:], lanes, Instant(10**6, 5)).batch  # the peak is reached
+    assert (len(passed), shapers.held) == (0, 1)
+    passed = shapers.run_among(batch[:0], lanes, FOREVER).batch
+    assert passed.column("time_ns").tolist() == [10**6 + 800]
 
 
 @pytest.mark.parametrize(("average", "peak"), [(999_999_937, 999_999_937), (333_333_333, 999_999_937)])

@@ -14,6 +14,7 @@ from stage_frames import data
 
 from iochain.batch import FOREVER, Batch, Instant, batch_of, joined
 from iochain.chain import Drop, Reason
+from iochain.engine.network import in_order
 from iochain.uplink.wire import Wire
 
 SECOND = 10**9
@@ -240,3 +241,26 @@ def test_segment_sizes_are_by_link_and_for_what_is_sent() -> None:
     assert passed.batch.column("mss").tolist() == [0, 1460, 1960, 700]
     assert passed.dropped.column("mss").tolist() == [0]
     assert wires.super_frames.tolist() == [2, 1, 0]
+
+
+# -- in their places
+
+
+@given(st.lists(wires, min_size=1, max_size=3), arrivals_of(), st.data())
+@settings(max_examples=150, deadline=None)
+def test_rows_in_their_places_fare_as_those_taken_out(
+    several: list[Wire], arrivals: list[Arrival], data: st.DataObject
+) -> None:
+    lanes = np.array([*range(len(several)), -1], np.int32)  # by port number: the last one has no link
+    batch, whole, apart = batch_at(arrivals), Wire.bank(several), Wire.bank(several)
+    batch.rows["port"] = data.draw(
+        st.lists(st.integers(0, len(several)), min_size=len(arrivals), max_size=len(arrivals))
+    )
+    taken, free = (batch[(lanes[batch.column("port")] >= 0) == sent] for sent in (True, False))
+    expected = apart.run(taken, lanes[taken.column("port")], FOREVER)
+    passed = whole.run_among(batch.copy(), lanes, FOREVER)
+    assert passed.batch.rows.tolist() == in_order([expected.batch, free]).rows.tolist()
+    assert passed.dropped.rows.tolist() == expected.dropped.rows.tolist()
+    assert whole.lanes.tolist() == apart.lanes.tolist()
+    event("rows at other ports" if len(free) else "all sent")
+    event("lost" if len(passed.dropped) else "none lost")
