@@ -293,10 +293,12 @@ class Network:
             return EMPTY
         ready: list[Batch] = []
         for depth, depots in enumerate(self.input.depots):
-            last, batch = split(batch, self.input.last == depth)
-            ready.append(last)
-            through = self._through(batch, self.input.junctions[depth])
-            batch = self._stored(merged([through, waiting]), depots, until)
+            junction = self.input.junctions[depth]
+            if not junction.is_empty:
+                last, batch = split(batch, self.input.last <= depth)
+                ready.append(last)
+                batch = self._through(batch, junction)
+            batch = self._stored(merged([batch, waiting]), depots, until)
             waiting = EMPTY
         return merged([*ready, batch])
 
@@ -308,13 +310,11 @@ class Network:
             busy = [depot for depot in depots if not depot.passes(batch, known)]
             if busy:
                 known.clear()
-            if self.output.junctions[depth + 1].is_empty and all(depot.works_in_place for depot in busy):
-                for depot in busy:
-                    batch = self._passed(depot, depot.run_among(batch, until))
-                continue
-            last, batch = split(batch, self.output.last <= depth)
-            done.append(last)
-            batch = self._through(self._stored(batch, depots, until), self.output.junctions[depth + 1])
+            onward = self.output.junctions[depth + 1]
+            if not onward.is_empty:
+                last, batch = split(batch, self.output.last <= depth)
+                done.append(last)
+            batch = self._through(self._stored(batch, busy, until), onward)
         return merged([*done, batch])
 
     def _pieces(
@@ -361,15 +361,23 @@ class Network:
         return followed.batch
 
     def _stored(self, batch: Batch, depots: Sequence[Depot], until: Instant) -> Batch:
-        """Through the banks between two depths: what comes out before the window's end."""
+        """Through the banks between two depths: what comes out before the window's end. Rows at other ports just pass.
+
+        The latest bank first: what waits in one that a port had before goes on past the one that it has now.
+        """
         out: list[Batch] = []
-        for depot in depots:
+        for depot in reversed(depots):
+            if depot.works_in_place:
+                batch = self._passed(depot, depot.run_among(batch, until))
+                continue
             here, batch = split(batch, depot.lanes >= 0)
+            if not len(here) and not depot.bank.held:
+                continue
             passed = depot.run(here, depot.lanes[here.column("port")], until)
             if passed.split and self.decider.listeners:
                 self._tell_cuts(depot, here, passed.batch)
             out.append(self._passed(depot, passed))
-        return in_order(out)
+        return merged([batch, in_order(out)])
 
     def _tell_cuts(self, depot: Depot, before: Batch, after: Batch) -> None:
         """Have listeners hear of frames, or copies at one port, that a bank made several of."""
