@@ -288,10 +288,8 @@ class _Runner:
             if output is not None and is_written:
                 wanted = self.network.enter(wanted)
                 output.entered(wanted)
-            wanted, entering = self.network.recognise(wanted, entering=not is_written)
-            windows = self.network.windows if timed is None else timed.windows
             del batch  # what holds a window's memory keeps the next one from using it again
-            for fates in windows(wanted, end, entering):
+            for fates in self._run(wanted, end, not is_written, timed):
                 if output is not None:
                     output.write(fates)
                 yield fates
@@ -301,6 +299,14 @@ class _Runner:
                 progress(reader.bytes_read, reader.bytes_total, self.network.counters.entered)
             if end == FOREVER:
                 break
+
+    def _run(self, batch: Batch, until: Instant, entering: bool, timed: "_Timed | None") -> Iterator[Fates]:
+        """The windows of the next frames, which are ``entering`` unless they have their ports already."""
+        if entering and timed is None:
+            return self.network.captured(batch, until)
+        batch, entering = self.network.recognise(batch, entering)
+        windows = self.network.windows if timed is None else timed.windows
+        return windows(batch, until, entering)
 
     def _name_interfaces(self, reader: CaptureReader) -> None:
         for number in range(self._known_interfaces, len(reader.interfaces)):

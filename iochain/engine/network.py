@@ -31,6 +31,7 @@ from iochain.kernels.order import first_from, merged_rows, order_of_rows, sorted
 from iochain.kernels.rows import NOWHERE
 from iochain.kernels.select import mark_entries, split_by_port
 from iochain.topology.wiring import Wiring
+from iochain.uplink.checksum import asks
 
 
 class Engine(Enum):
@@ -192,11 +193,28 @@ class Network:
         if entering and not self.requests.is_uniform:
             batch, entering = self.enter(batch), False
         if entering:
-            batch.rows["port"] = 0
+            batch.rows["port"] = 0  # one is like the other
         if self.requests.mark(batch.rows):
             batch, entering = (self.enter(batch) if entering else batch), False
             self.requests.count(batch.rows)
         return batch, entering
+
+    def captured(self, batch: Batch, until: Instant = FOREVER) -> Iterator[Fates]:
+        """Run the next window of frames of captures: what they ask of adapters is noted, and they enter.
+
+        Where nobody asks for anything this is one pass over the rows with their first look-up.
+        """
+        if self._recognises_on_the_way:
+            return self._pieces_of_window(batch, until, True, self.requests)
+        batch, entering = self.recognise(batch, True)
+        return self.windows(batch, until, entering)
+
+    @property
+    def _recognises_on_the_way(self) -> bool:
+        """Whether frames may be looked at as they enter: it is all one at which port they do."""
+        if self.requests is None or self.one_by_one or not self.ways or not all(way.is_usable for way in self.ways):
+            return False
+        return self.requests.is_current and self.requests.is_uniform
 
     def run(self, batch: Batch, until: Instant = FOREVER) -> Fates:
         """Run the window up to ``until``: frames in order, each with its ``port``, at which it enters.
@@ -222,12 +240,17 @@ class Network:
 
         Frames that are still ``entering`` get their ports as by :meth:`enter`, often at less cost.
         """
+        return self._pieces_of_window(batch, until, entering, None)
+
+    def _pieces_of_window(
+        self, batch: Batch, until: Instant, entering: bool, requests: Requests | None
+    ) -> Iterator[Fates]:
         if self.one_by_one and len(batch) > 1:
             batch = self.enter(batch) if entering else batch
             for index in range(len(batch)):
                 yield from self.windows(batch[index : index + 1], instant_of(batch, index + 1, until))
             return
-        sent, batch = self._to_switch(batch, until, entering)
+        sent, batch = self._to_switch(batch, until, entering, requests)
         if not len(batch):
             yield self._delivered(sent, until, is_last=True)
             return
@@ -250,26 +273,36 @@ class Network:
 
     # -- the halves
 
-    def _to_switch(self, batch: Batch, until: Instant, entering: bool) -> tuple[Batch, Batch]:
-        """Through the input chains; gives rows that are past the switch already, and rows to be decided there."""
-        skips = self.input.can_be_skipped(batch)
+    def _to_switch(
+        self, batch: Batch, until: Instant, entering: bool, requests: Requests | None
+    ) -> tuple[Batch, Batch]:
+        """Through the input chains; gives rows that are past the switch already, and rows to be decided there.
+
+        With ``requests`` rows have not been looked at for what they ask of adapters; captures themselves say nothing.
+        """
+        skips = self.input.can_be_skipped(batch, {} if requests is None else {asks: False})
         ways = self.ways[2 * skips : 2 * skips + 2]
         from_entry, from_switch = (way if way.is_usable else None for way in ways) if ways else (None, None)
         sent: list[Batch] = []
         apart: list[Batch] = []
         waiting = begins = EMPTY  # before the first batch stages of their chains; before all of these chains
+        asks_for_more = False
         if entering and from_entry is not None:
-            first = from_entry.send(batch)
+            first = from_entry.send(batch, requests)
             self.counters.entered += len(batch) - len(first.unknown)
             if skips and len(first.on) == len(batch):
                 return batch, EMPTY
             sent.append(first.on)
-            waiting, batch = first.waiting, first.unknown
+            waiting, batch, asks_for_more = first.waiting, first.unknown, first.asks
             begins, others = (EMPTY, first.apart) if skips else split(first.apart, self.input.last > 0)
             apart.append(others)
             self._lost.add(first.lost, first.whys)
         if len(batch):
             batch = self.enter(batch) if entering else batch
+            if asks_for_more:
+                assert requests is not None
+                requests.count(batch.rows)
+                skips = skips and self.input.can_be_skipped(batch, {})
             mark_entries(batch.rows, self.is_uplink)
             self.counters.entered += len(batch)
             self.counters.count_ports(batch.rows, IN)

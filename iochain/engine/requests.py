@@ -33,6 +33,7 @@ class Requests:
     leaves_sums: npt.NDArray[np.bool_] = field(init=False)  # by port
     large: npt.NDArray[np.int64] = field(init=False)  # by port: frames and bytes of large packets
     is_uniform: bool = field(init=False)  # it is all one at which port a frame enters
+    mtu: int = field(init=False)  # of port 0, and of all if they are uniform; 0: no large packets
 
     @classmethod
     def of(cls, wiring: Wiring) -> "Requests | None":
@@ -64,12 +65,18 @@ class Requests:
                 self.leaves_sums[port.number] = asks_for_checksums(adapter)
         self.recognition.mtus = mtus
         self.is_uniform = bool((mtus == mtus[:1]).all() and not self.mss.any() and self.leaves_sums.all())
+        self.mtu = int(mtus[0]) if len(mtus) else 0
         more = len(ports) - len(self.large)
         self.large = np.concatenate([self.large, np.zeros((more, 2), np.int64)])
 
+    @property
+    def is_current(self) -> bool:
+        """Whether no port has come since the wiring was looked at."""
+        return len(self.wiring.ports) == len(self.mss)
+
     def mark(self, rows: Rows) -> bool:
         """Note in rows, each at its port, what they ask for; gives whether some are large packets."""
-        if len(self.wiring.ports) != len(self.mss):
+        if not self.is_current:
             self.look_again()
         if not len(rows) or not len(self.mss) or self.recognition.mark(rows) == 0:
             return False

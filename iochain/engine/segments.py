@@ -116,12 +116,15 @@ class Half:
         """How many frames wait in all banks."""
         return sum(depot.bank.held for depth in self.depots for depot in depth)
 
-    def can_be_skipped(self, batch: Batch) -> bool:
-        """Whether rows may go to the last segments at once: no stage and no bank on the way has to do with them."""
+    def can_be_skipped(self, batch: Batch, known: dict[Any, bool]) -> bool:
+        """Whether rows may go to the last segments at once: no stage and no bank on the way has to do with them.
+
+        ``known`` is what banks need not ask any more, as for :meth:`Depot.passes`.
+        """
         before = self.junctions[: len(self.depots)]
         if not all(junction.is_empty for junction in before):
             return False
-        return all(depot.passes(batch) for depth in self.depots for depot in depth)
+        return all(depot.passes(batch, known) for depth in self.depots for depot in depth)
 
     def replug(self, port: Port, chain: Chain, wiring: Wiring, walker: Walker, incoming: bool) -> None:
         """Give a port another chain. Its batch stages begin afresh; what waits in old ones goes on from there."""

@@ -29,6 +29,7 @@ from iochain.kernels.raw import (
     wrapped,
 )
 from iochain.kernels.rows import FROM_UPLINK, NO_TAG, ROW_BYTES, ROWS
+from iochain.uplink.recognition import unsuspected
 
 GOES_ON, WAITS, LOST, APART, UNKNOWN = range(5)
 """What a short cut has for a frame: it goes to an output chain's first batch stage; to one of its input chain; it is
@@ -44,6 +45,9 @@ STATE, KEY, FROM_TO, TAGS, WHY = 0, 1, 4, 5, 6
 """Columns of a slot: generation << 8 | kind; three words of the key; entry << 32 | port; tag at the entry << 32 | tag;
 entry path << 32 | drop. More words of the key follow."""
 
+NOT_LOOKED_AT: Final = -1
+"""In the place of an MTU: rows are not looked at for what they may ask of adapters."""
+
 SLOT: Final = 8
 KEY_WORDS: Final = 3
 FIRST_SHIFT: Final = 24
@@ -51,6 +55,7 @@ FIRST_SHIFT: Final = 24
 
 BLOCK: Final = 32
 _LOW: Final = 0xFFFFFFFF
+_PORT_BITS: Final = 0x3FFFFF
 _MAC: Final = 0xFFFFFFFFFFFF
 
 _I32 = types.Array(types.int32, 1, "C")
@@ -98,22 +103,24 @@ def _read(first: int, count: int, plan: int, scratch: int, key: int) -> None:
 
 
 @part
-def _make_keys(first: int, count: int, plan: int, scratch: int, keys: int, table: int, mask: int) -> None:
+def _make_keys(first: int, count: int, enters: bool, plan: int, scratch: int, keys: int, table: int, mask: int) -> None:
     """Fill ``keys`` for the rows at an address: the address of the slot where a key's search begins, and the key.
 
-    What has to be parsed for comes first, for all rows: in short loops a processor is at several rows at once.
+    Rows that enter stand at port 0, whatever they say. What has to be parsed for comes first, for all rows: in short
+    loops a processor is at several rows at once.
     """
     keep_apart()
     packed, more = _mask(plan, PACKED), _mask(plan, MORE)
     destinations, sources = _mask(plan, DESTINATION) & _MAC, _mask(plan, SOURCE) & _MAC
     slot_bytes, shift = 8 * (SLOT + more), _shift_of(mask)
+    port_bits = 0 if enters else _PORT_BITS
     key = keys + 8
     reads = packed + more > 0
     if reads:
         _read(first, count, plan, scratch, key)
     for i in range(count):
         row = row_at(first + ROW_BYTES * i)
-        macs, one = row.address, row.port & 0x3FFFFF | (row.flags & FROM_UPLINK) << 22
+        macs, one = row.address, row.port & port_bits | (row.flags & FROM_UPLINK) << 22
         two, three = load_be64(macs) >> 16 & destinations, load_be64(macs + 4) & sources
         if row.tag != NO_TAG:
             one |= 1 << 23
@@ -224,6 +231,7 @@ def _send(
         _I32,
         _I64,
         _I64,
+        types.int64,
     )
 )
 def take(
@@ -242,9 +250,11 @@ def take(
     whys: Any,
     scratch: Any,
     room: Any,
+    mtu: int,
 ) -> int:
     """Send rows from ``first`` on; gives the index of the first that the table does not know, unless it ``skips``.
 
+    With an ``mtu`` it also ends at the first row that has to be looked at for what it asks of adapters.
     ``kinds[i]`` becomes what is known; ``whys[i]`` the drop of those LOST. Where rows ``enter``, they get the port that
     they came in by and are counted there, and ``entries`` counts them by the path of their entry. ``room`` is for BLOCK
     keys, here and below.
@@ -254,10 +264,13 @@ def take(
     stop = start + 8 * (SLOT + more) * len(table)
     for block in range(first, end, BLOCK):
         size, row = min(BLOCK, end - block), signed(rows.ctypes.data) + ROW_BYTES * block
-        _make_keys(row, size, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
+        free = size
+        if mtu != NOT_LOOKED_AT:
+            free = unsuspected(row, size, signed(rows.ctypes.data) + ROW_BYTES * end, mtu)
+        _make_keys(row, free, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
         sent = _send(
             row,
-            size,
+            free,
             skips,
             keys,
             more,
@@ -276,23 +289,28 @@ def take(
     return end
 
 
-@compiled(types.int64(ROWS, types.int64, _I64, _TABLE, types.int64, _I64, _I64, _I64))
-def unknown(rows: Any, first: int, plan: Any, table: Any, generation: int, found: Any, scratch: Any, room: Any) -> int:
+@compiled(types.int64(ROWS, types.int64, types.boolean, _I64, _TABLE, types.int64, _I64, _I64, _I64))
+def unknown(
+    rows: Any, first: int, enters: bool, plan: Any, table: Any, generation: int, found: Any, scratch: Any, room: Any
+) -> int:
     """Fill ``found`` with the indices of rows from ``first`` on that the table does not know; gives how many."""
     keys, start = signed(room.ctypes.data), signed(table.ctypes.data)
     mask, slot_bytes = len(table) - 1, 8 * (SLOT + plan[MORE])
     count = 0
     for i in range(first, len(rows)):
         row = signed(rows.ctypes.data) + ROW_BYTES * i
-        _make_keys(row, 1, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
+        _make_keys(row, 1, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
         found[count] = i
         count += _find(keys, start, start + slot_bytes * len(table), slot_bytes, generation) < 0
     return count
 
 
-@compiled(types.int64(ROWS, _I64, _TABLE, types.int64, _U8, _I32, _I32, _I32, _I32, _I32, _I32, _I64, _I64))
+@compiled(
+    types.int64(ROWS, types.boolean, _I64, _TABLE, types.int64, _U8, _I32, _I32, _I32, _I32, _I32, _I32, _I64, _I64)
+)
 def insert(
     rows: Any,
+    enters: bool,
     plan: Any,
     table: Any,
     generation: int,
@@ -314,7 +332,7 @@ def insert(
         if kinds[i] == UNKNOWN:
             continue
         row = signed(rows.ctypes.data) + ROW_BYTES * i
-        _make_keys(row, 1, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
+        _make_keys(row, 1, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
         at = _find(keys, start, start + slot_bytes * len(table), slot_bytes, generation)
         if at < 0:
             at = -at

@@ -15,8 +15,9 @@ from iochain.engine import shortcut
 from iochain.engine.counters import Counters
 from iochain.engine.memory import Memory, parse_level
 from iochain.engine.remembered import Remembered
+from iochain.engine.requests import Requests
 from iochain.engine.segments import Half, Junction
-from iochain.engine.shortcut import APART, FIRST_SHIFT, GOES_ON, LOST, UNKNOWN, WAITS
+from iochain.engine.shortcut import APART, FIRST_SHIFT, GOES_ON, LOST, NOT_LOOKED_AT, UNKNOWN, WAITS
 from iochain.kernels import words as w
 from iochain.kernels.rows import FROM_UPLINK, ROW
 from iochain.kernels.select import scatter
@@ -47,6 +48,7 @@ class Sent:
     apart: Batch
     unknown: Batch
     kinds: npt.NDArray[np.uint8]  # of all rows of the batch
+    asks: bool  # some of the unknown rows ask something of adapters
 
 
 @define
@@ -82,20 +84,25 @@ class Ways:
         """Forget all ways, and send again if that was off: something has changed that no memory tells."""
         self._known, self._made, self.is_off = (-1, -1), -1, False
 
-    def send(self, batch: Batch) -> Sent:
-        """Send rows as far as they can go by one look-up; those that enter are counted at their ports."""
+    def send(self, batch: Batch, requests: Requests | None = None) -> Sent:
+        """Send rows as far as they can go by one look-up; those that enter are counted at their ports.
+
+        With ``requests`` rows are looked at first for what they ask of adapters, all ports being alike to it. From the
+        first one on that is suspected all are marked; if some do ask for something, all of these stay unknown.
+        """
         self._catch_up()
         self.decider.forget_foreseen()
         kinds, whys = np.full(len(batch), UNKNOWN, np.uint8), np.zeros(len(batch), np.int32)
-        first = self._take(batch, 0, len(batch), kinds, whys)
-        if first < len(batch):
+        first = self._take(batch, 0, len(batch), kinds, whys, NOT_LOOKED_AT if requests is None else requests.mtu)
+        asks = first < len(batch) and requests is not None and _marked(batch[first:], requests)
+        if first < len(batch) and not asks:
             end = self._meet(batch, first)
-            self._take(batch, first, end, kinds, whys, skips=True)
+            self._take(batch, first, end, kinds, whys, NOT_LOOKED_AT, skips=True)
         self.decider.statistics.frames += len(batch)
         if not kinds.any():
-            return Sent(batch, _NOTHING, _NOTHING, whys[:0], _NOTHING, _NOTHING, kinds)
+            return Sent(batch, _NOTHING, _NOTHING, whys[:0], _NOTHING, _NOTHING, kinds, False)
         on, waiting, lost, apart, unknown = (_of_kind(batch, kinds, kind) for kind in range(UNKNOWN + 1))
-        return Sent(on, waiting, lost, whys[kinds == LOST], apart, unknown, kinds)
+        return Sent(on, waiting, lost, whys[kinds == LOST], apart, unknown, kinds, asks)
 
     def _take(
         self,
@@ -104,6 +111,7 @@ class Ways:
         end: int,
         kinds: npt.NDArray[np.uint8],
         whys: npt.NDArray[np.int32],
+        mtu: int,
         skips: bool = False,
     ) -> int:
         stopped: int = shortcut.take(
@@ -122,6 +130,7 @@ class Ways:
             whys,
             self._scratch,
             self._room,
+            mtu,
         )
         return stopped
 
@@ -132,7 +141,15 @@ class Ways:
         """
         found = np.empty(len(batch) - first, np.int64)
         count = shortcut.unknown(
-            batch.rows, first, self._plan, self._table, self._generation, found, self._scratch, self._room
+            batch.rows,
+            first,
+            self.entry is not None,
+            self._plan,
+            self._table,
+            self._generation,
+            found,
+            self._scratch,
+            self._room,
         )
         done = self._put_together(batch.taken(found[:count]))
         return len(batch) if done == count else int(found[done])
@@ -216,6 +233,7 @@ class Ways:
         tags = np.where(apart, made.entry_tags, after.column("tag")).astype(np.int32)
         self.ways += shortcut.insert(
             before.rows,
+            self.entry is not None,
             self._plan,
             self._table,
             self._generation,
@@ -340,6 +358,11 @@ def plan_of(memories: list[Memory]) -> npt.NDArray[np.int64] | None:
 
 
 _NOTHING: Final = Batch(np.zeros(0, ROW))
+
+
+def _marked(batch: Batch, requests: Requests) -> bool:
+    batch.rows["port"] = 0
+    return requests.mark(batch.rows)
 
 
 def _of_kind(batch: Batch, kinds: npt.NDArray[np.uint8], kind: int) -> Batch:

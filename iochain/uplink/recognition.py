@@ -15,8 +15,18 @@ from attrs import define, field
 from numba import types
 
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.raw import load_be16, load_le16, load_le32, load_le64, load_u8, prefetch, wrapped
-from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, ROWS, TAG_BYTES
+from iochain.kernels.raw import (
+    keep_apart,
+    load_be16,
+    load_le16,
+    load_le32,
+    load_le64,
+    load_u8,
+    prefetch,
+    row_at,
+    wrapped,
+)
+from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, ROW_BYTES, ROWS, TAG_BYTES
 from iochain.uplink import headers as h
 from iochain.uplink.checksum import (
     RIGHT,
@@ -158,6 +168,21 @@ def _is_suspect(row: Any, mtu: int) -> bool:
             )
         return protocol in _EXTENSIONS
     return ethertype in (_IPV4, *_TAG_TYPES)
+
+
+@part
+def unsuspected(first: int, count: int, end: int, mtu: int) -> int:
+    """How many of the rows at an address come before one that has to be looked at closely; rows go on up to ``end``."""
+    keep_apart()
+    last = end - ROW_BYTES
+    for i in range(count):
+        row = first + ROW_BYTES * i
+        ahead = row_at(min(row + ROW_BYTES * _AHEAD, last)).address
+        prefetch(ahead + ETHERNET_BYTES)
+        prefetch(ahead + _LAST_ASKED)
+        if _is_suspect(row_at(row), mtu):
+            return i
+    return count
 
 
 @compiled(types.int64(ROWS, _PORTS, _ROW_INDEX))
