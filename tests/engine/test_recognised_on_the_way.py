@@ -1,0 +1,70 @@
+"""What frames ask of adapters is found as they enter, wherever in a window the first that asks for something stands."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Dot1Q, Ether
+from scapy.packet import Packet, Raw
+from scapy.utils import wrpcap
+
+from iochain import Lab
+from iochain.engine.network import Engine
+from iochain.replay import Options, Replay, replay
+
+WEB, OUTSIDE = "00:50:56:00:00:01", "02:00:00:00:00:01"
+FRAMES = 100
+
+
+def lab() -> Lab:
+    made = Lab()
+    host = made.host("esx1")
+    host.nic("vmnic0")
+    prod = host.vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod", vlan=10)
+    prod.vm("web", mac=WEB)
+    prod.vm("db", mac="00:50:56:00:00:02")
+    return made
+
+
+def ordinary(number: int) -> Packet:
+    """Some are full segments, which are looked at closely and ask for nothing."""
+    if number % 40 == 7:
+        return Ether(dst=OUTSIDE, src=WEB) / IP(src="10.0.0.1", dst="10.9.9.9") / TCP(flags="A") / Raw(bytes(1300))
+    return Ether(dst=OUTSIDE, src=WEB) / IP(src="10.0.0.1", dst="10.9.9.9") / UDP(dport=number) / Raw(bytes(30))
+
+
+def asking() -> Packet:
+    """A large packet, as a guest gives it to its adapter."""
+    return Ether(dst=OUTSIDE, src=WEB) / IP(src="10.0.0.1", dst="10.9.9.9") / TCP(flags="A") / Raw(bytes(6000))
+
+
+def received() -> Packet:
+    return Ether(dst=WEB, src=OUTSIDE) / Dot1Q(vlan=10) / IP(src="10.9.9.9", dst="10.0.0.1") / UDP() / Raw(bytes(30))
+
+
+def ran(capture: Path, engine: Engine, piece_bytes: int) -> tuple[Replay, list[Any]]:
+    done = replay(lab().wiring, [capture], Options(engine=engine, piece_bytes=piece_bytes))
+    return done, [(fate.port, fate.time_ns, fate.frame, fate.data, str(fate.reason)) for fate in done.fates()]
+
+
+@pytest.mark.parametrize("piece_bytes", [1 << 12, 1 << 22])
+@pytest.mark.parametrize("first", [None, 0, 1, 31, 32, 33, 64, FRAMES - 1])
+def test_engines_agree_wherever_the_first_large_packet_stands(
+    first: int | None, piece_bytes: int, tmp_path: Path
+) -> None:
+    packets = [received() if number % 5 == 3 else ordinary(number) for number in range(FRAMES)]
+    if first is not None:
+        packets[first] = asking()
+    if first == 32:
+        packets[90] = asking()
+    for number, packet in enumerate(packets):
+        packet.time = 1 + number / 1000
+    capture = tmp_path / "frames.pcap"
+    wrpcap(str(capture), packets)
+    (plain, plain_fates), (paths, paths_fates) = (ran(capture, engine, piece_bytes) for engine in list(Engine)[:2])
+    assert paths_fates == plain_fates
+    assert paths.counters.ports.tolist() == plain.counters.ports.tolist()
+    assert paths.entries == plain.entries
+    assert list(paths.offloads) == list(plain.offloads)
+    assert paths.counters.split == plain.counters.split == {None: 0, 32: 8}.get(first, 4)
