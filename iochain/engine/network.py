@@ -250,20 +250,26 @@ class Network:
             for index in range(len(batch)):
                 yield from self.windows(batch[index : index + 1], instant_of(batch, index + 1, until))
             return
-        sent, batch = self._to_switch(batch, until, entering, requests)
+        entered = batch
+        sent, batch = self._to_switch(entered, until, entering, requests)
         if not len(batch):
-            yield self._delivered(sent, until, is_last=True)
+            known = {asks: False} if sent is entered and requests is not None else {}
+            yield self._delivered(sent, until, known)
             return
+        del entered
         taken = self.decider.decide(batch, self.input.final)
         for first, end, piece_until in self._pieces(batch, taken, until, FLOOD_PIECE):
             due = len(sent) if piece_until == until else int(first_from(sent.rows, *piece_until))
             copies = self._onward(self._follow(batch[first:end], taken[first:end]), end - first)
-            yield self._delivered(merged([sent[:due], copies]), piece_until, is_last=piece_until == until)
+            yield self._delivered(merged([sent[:due], copies]), piece_until, {}, is_last=piece_until == until)
             sent = sent[due:]
 
-    def _delivered(self, batch: Batch, until: Instant, is_last: bool) -> Fates:
-        """What a window, or a piece of it, brings: its rows stand before the first batch stages of output chains."""
-        delivered = self._output(batch, until)
+    def _delivered(self, batch: Batch, until: Instant, known: dict[Any, bool], is_last: bool = True) -> Fates:
+        """What a window, or a piece of it, brings: its rows stand before the first batch stages of output chains.
+
+        ``known`` is what banks need not ask of the rows any more, as for :meth:`Depot.passes`.
+        """
+        delivered = self._output(batch, until, known)
         self.counters.delivered += len(delivered)
         self.counters.count_ports(delivered.rows, OUT)
         fates = self._fates(delivered, until)
@@ -335,10 +341,9 @@ class Network:
             waiting = EMPTY
         return merged([*ready, batch])
 
-    def _output(self, batch: Batch, until: Instant) -> Batch:
+    def _output(self, batch: Batch, until: Instant, known: dict[Any, bool]) -> Batch:
         """Through the output chains, from their first batch stages on."""
         done: list[Batch] = []
-        known: dict[Any, bool] = {}
         for depth, depots in enumerate(self.output.depots):
             busy = [depot for depot in depots if not depot.passes(batch, known)]
             if busy:
