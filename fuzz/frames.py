@@ -62,9 +62,9 @@ def _block_of(batch: Batch, memory: npt.NDArray[np.uint8], data: bytes) -> bytes
     numbers, outwards = np.zeros(1, np.int32), np.full(1, _OUTWARDS, np.uint8)
     columns = (numbers, outwards, numbers, comments, buffer.ctypes.data)
     with only([memory, buffer, _COMMENT]):
-        assert pack_blocks(batch.rows, 0, *columns, len(buffer) - 1) == (0, 0)
+        assert pack_blocks(batch.rows, 0, False, *columns, len(buffer) - 1) == (0, 0)
         assert buffer.tobytes() == b"\xee" * len(buffer)
-        assert pack_blocks(batch.rows, 0, *columns, len(buffer)) == (1, len(buffer))
+        assert pack_blocks(batch.rows, 0, False, *columns, len(buffer)) == (1, len(buffer))
     written = buffer.tobytes()
     assert written[28 : 28 + len(data)] == data
     assert written[28 + len(data) : 28 + padded] == bytes(padded - len(data))

@@ -15,6 +15,7 @@ from attrs.converters import optional
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting, joined, source_and_serial
 from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWriter, Source, read_captures
 from iochain.capture.reader import PIECE_BYTES
+from iochain.capture.writer import ByPort
 from iochain.chain import From, Port, PortKind, Reason
 from iochain.changes import smallest_change
 from iochain.engine.counters import Counters, DropCount
@@ -398,11 +399,13 @@ class _Output:
     _comments: dict[int, int] = field(factory=dict)
     _out_of: npt.NDArray[np.uint8] = field(init=False)
     _into: npt.NDArray[np.uint8] = field(init=False)
+    _leaving: ByPort = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         uplink = np.array([port.uplink for port in self.wiring.ports] + [True], bool)
         self._out_of = np.where(uplink, _OUTBOUND, _INBOUND).astype(np.uint8)  # from the switch to the client
         self._into = np.where(uplink, _INBOUND, _OUTBOUND).astype(np.uint8)
+        self._leaving = ByPort(np.arange(len(self.wiring.ports)), self._out_of[:-1])
 
     @property
     def frames(self) -> int:
@@ -426,16 +429,17 @@ class _Output:
 
     def write(self, fates: Fates) -> None:
         """Write a window, in the order of everything."""
-        parts: list[tuple[Batch, npt.NDArray[np.uint8], npt.NDArray[np.int32]]] = []
-        if "entered" in self.points:
-            parts.append(self._part(self._entered.release(EMPTY, fates.until), self._into))
-        if "delivered" in self.points:
-            parts.append(self._part(fates.delivered, self._out_of))
-        if "dropped" in self.points:
+        entered = self._entered.release(EMPTY, fates.until) if "entered" in self.points else EMPTY
+        delivered = fates.delivered if "delivered" in self.points else EMPTY
+        dropped = fates.dropped if "dropped" in self.points else EMPTY
+        if not len(entered) and not len(dropped):
+            if len(delivered):
+                self.writer.write_by_port(delivered, self._leaving)
+            return
+        parts = [self._part(entered, self._into), self._part(delivered, self._out_of)]
+        if len(dropped):
             parts.append(self._dropped(fates))
         parts = [part for part in parts if len(part[0])]
-        if not parts:
-            return
         batch, direction, comment = parts[0]
         if len(parts) > 1:
             batch = joined(part[0] for part in parts)

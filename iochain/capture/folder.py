@@ -12,9 +12,10 @@ import numpy as np
 from iochain.batch import Batch, Rows
 from iochain.capture.endings import CaptureError
 from iochain.capture.formats import LINK_ETHERNET, PCAP_HEADER_BYTES, PCAP_NANOSECONDS, PCAP_RECORD_BYTES, PCAP_VERSION
+from iochain.capture.memory import Collected
 from iochain.capture.packing import pack_records
-from iochain.capture.writer import BUFFER_BYTES, NO_COMMENT, Numbers, OutInterface, checked
-from iochain.kernels.checked import known
+from iochain.capture.writer import BUFFER_BYTES, NO_COMMENT, ByPort, Numbers, OutInterface, checked
+from iochain.kernels.rows import TAG_BYTES
 
 _ALL_BUFFERS_BYTES: Final = 64 << 20
 _LEAST_BUFFER_BYTES: Final = 4 << 10
@@ -70,6 +71,10 @@ class PcapDirectory:
             self.bytes += file.write(rows)
         self.frames += len(batch)
 
+    def write_by_port(self, batch: Batch, by_port: ByPort) -> None:
+        """Write all frames of a batch, each to the file of its port's interface."""
+        self.write(batch, by_port.interface.take(batch.column("port")))
+
     def flush(self) -> None:
         """Hand everything that was written to the operating system."""
         for file in self._files.values():
@@ -93,17 +98,16 @@ class _InterfaceFile:
 
     def __init__(self, path: Path, buffer_bytes: int) -> None:
         self.path = path
-        self._buffer = known(np.empty(buffer_bytes, np.uint8))
-        self._filled = 0
+        self.bytes = 0
         self._append(_pcap_header(), "wb")
+        self._collected = Collected(buffer_bytes, self.bytes)
 
     def write(self, rows: Rows) -> int:
         """Collect rows, write where the buffer is full; returns the bytes that the file grows by."""
         grown = done = 0
         while done < len(rows):
-            target, room = self._buffer.ctypes.data + self._filled, len(self._buffer) - self._filled
-            done, filled = pack_records(rows, done, target, room)
-            self._filled += filled
+            done, filled = pack_records(rows, done, self._collected.target, self._collected.room)
+            self._collected.filled += filled
             grown += filled
             if done < len(rows):
                 self._make_room(rows[done])
@@ -111,22 +115,23 @@ class _InterfaceFile:
 
     def flush(self) -> None:
         """Append what is collected."""
-        if self._filled:
-            self._append(self._buffer[: self._filled], "ab")
-            self._filled = 0
+        if self._collected.filled:
+            self._append(self._collected.bytes, "ab")
+            self._collected.begin(self.bytes)
 
     def _make_room(self, row: Any) -> None:
         """Empty the buffer; where a single frame is greater than it, make it greater."""
-        if self._filled:
+        if self._collected.filled:
             self.flush()
         else:
-            self._buffer = known(np.empty(PCAP_RECORD_BYTES + int(row["length"]) + int(row["pad"]) + 4, np.uint8))
+            needed = PCAP_RECORD_BYTES + int(row["length"]) + int(row["pad"]) + TAG_BYTES
+            self._collected = Collected(needed, self.bytes)
 
     def _append(self, data: Any, mode: str) -> None:
         """Write to the end of the file, or to a new one. Raises CaptureError."""
         try:
             with self.path.open(mode) as file:
-                file.write(data)
+                self.bytes += file.write(data)
         except OSError as error:
             raise CaptureError(f"{self.path}: cannot be written: {error.strerror or error}") from error
 

@@ -77,7 +77,7 @@ class Source:
         self._walk: Any = self._walks[0]
         self._walk["source"], self._walk["start_ns"], self._walk["stop_ns"] = number, start_ns, stop_ns
         self._table = table_of(_FIRST_INTERFACES)
-        self.pin = Buffer(np.empty(0, np.uint8), None)
+        self.pin = Buffer(np.empty(0, np.uint8), 0, 0, None)
         self.pins: tuple[Buffer, ...] = ()
         self._last, self._last_pin = self.rows, self.pin
         try:
@@ -243,10 +243,10 @@ class Source:
         return self._offset + int(self._walk["record"])
 
     def _refill(self, needed: int) -> None:
-        """Begin the next piece, what is left of this one at its front."""
+        """Begin the next piece, what is left of this one at its front; it lies in its pages as the capture does."""
         walk = self._walk
         position, end = int(walk["position"]), int(walk["end"])
-        piece = self._pool.buffer(needed)
+        piece = self._pool.buffer(needed, self._offset + position)
         self._pass_over(position - end, piece)
         left = max(end - position, 0)
         piece.memory[:left] = self.pin.memory[end - left : end]

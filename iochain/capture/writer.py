@@ -29,7 +29,8 @@ from iochain.capture.formats import (
     PACKET_BYTES,
     SECTION_BLOCK,
 )
-from iochain.capture.packing import OPTION, pack_blocks
+from iochain.capture.memory import Collected
+from iochain.capture.packing import NO_PORT, OPTION, pack_blocks
 from iochain.kernels.checked import known
 from iochain.version import __version__
 
@@ -54,6 +55,14 @@ class OutInterface:
     description: str = ""
 
 
+@frozen(eq=False)
+class ByPort:
+    """Interface (by number) and direction of frames by the port that they are at."""
+
+    interface: Numbers
+    direction: Numbers
+
+
 class PcapngWriter:
     """One section, little-endian, nanoseconds. Whole blocks go out together, so that a killed process tears one.
 
@@ -71,13 +80,13 @@ class PcapngWriter:
         self.frames = 0
         """How many frames were given to be written."""
         self._target = Target(target)
-        self._buffer = known(np.empty(BUFFER_BYTES, np.uint8))
-        self._filled = 0
         self._comments: dict[str, int] = {}
         self._options: list[npt.NDArray[np.uint8]] = []
         self._option_table = np.zeros(_FIRST_COMMENTS, OPTION)
+        self._known_ports: tuple[ByPort, tuple[Numbers, Numbers, Numbers]] | None = None
         self._beside: Beside | None = None
         self._target.write(section_header(comment) + b"".join(described(interface) for interface in interfaces))
+        self._collected = Collected(BUFFER_BYTES, self._target.bytes)
 
     def __enter__(self) -> "PcapngWriter":
         return self
@@ -91,7 +100,7 @@ class PcapngWriter:
     def bytes(self) -> int:
         """How long the capture is by now, in bytes."""
         self._wait()
-        return self._target.bytes + self._filled
+        return self._target.bytes + self._collected.filled
 
     def comment(self, text: str) -> int:
         """A number for a comment, the same for the same text; longer than 65,535 bytes it is cut."""
@@ -118,14 +127,26 @@ class PcapngWriter:
         directions = checked(direction, count, np.uint8, 0, 3, "direction")
         comments = checked(comment, count, np.int32, NO_COMMENT, len(self._options), "comment")
         rows: Rows = np.ascontiguousarray(batch.rows)
-        work = (self._pack, rows, batch.pins, interfaces, directions, comments, self._option_table)
-        if self._beside is None and self._target.bytes + self._filled > BUFFER_BYTES:
+        self._give(rows, batch.pins, False, (interfaces, directions, comments))
+
+    def write_by_port(self, batch: Batch, by_port: ByPort) -> None:
+        """Write all frames of a batch as :meth:`write` does, without comments, each as ``by_port`` says of its port.
+
+        Nothing is computed for each frame beside its block. Raises ValueError, now or later, for a port that is not in
+        ``by_port``.
+        """
+        self._give(np.ascontiguousarray(batch.rows), batch.pins, True, self._tables(by_port))
+
+    def _give(self, rows: Rows, pins: object, by_port: bool, columns: tuple[Numbers, Numbers, Numbers]) -> None:
+        """Have rows packed: here, or on the other core once there is more than a buffer."""
+        work = (rows, pins, by_port, *columns, self._option_table)
+        if self._beside is None and self._target.bytes + self._collected.filled > BUFFER_BYTES:
             self._beside = Beside("capture writer", _MOST_BATCHES)
         if self._beside is None:
-            work[0](*work[1:])
+            self._pack(*work)
         else:
-            self._beside.do(*work)
-        self.frames += count
+            self._beside.do(self._pack, *work)
+        self.frames += len(rows)
 
     def flush(self) -> None:
         """Hand everything that was written to the operating system."""
@@ -144,34 +165,53 @@ class PcapngWriter:
                 self._beside = None
             self._target.close()
 
+    def _tables(self, by_port: ByPort) -> tuple[Numbers, Numbers, Numbers]:
+        """Interface, direction and comment by port, checked; those of the last call are kept."""
+        if self._known_ports is None or self._known_ports[0] is not by_port:
+            count = len(by_port.interface)
+            interfaces = checked(by_port.interface, count, np.int32, 0, len(self.interfaces), "interface")
+            directions = checked(by_port.direction, count, np.uint8, 0, 3, "direction")
+            self._known_ports = by_port, (interfaces, directions, np.full(count, NO_COMMENT, np.int32))
+        return self._known_ports[1]
+
     def _wait(self) -> None:
         """Until all that was given is packed."""
         if self._beside is not None:
             self._beside.wait()
 
     def _pack(
-        self, rows: Rows, pins: object, interfaces: Numbers, directions: Numbers, comments: Numbers, options: Numbers
+        self,
+        rows: Rows,
+        pins: object,
+        by_port: bool,
+        interfaces: Numbers,
+        directions: Numbers,
+        comments: Numbers,
+        options: Numbers,
     ) -> None:
         """Put rows into the buffer, and write it where it is full; ``pins`` keep alive what rows point into."""
         done = 0
+        columns = (by_port, interfaces, directions, comments, options)
         while done < len(rows):
-            target, room = self._buffer.ctypes.data + self._filled, len(self._buffer) - self._filled
-            done, filled = pack_blocks(rows, done, interfaces, directions, comments, options, target, room)
-            self._filled += filled
+            collected = self._collected
+            done, filled = pack_blocks(rows, done, *columns, collected.target, collected.room)
+            collected.filled += filled
+            if done <= NO_PORT:
+                raise ValueError(f"port {rows['port'][NO_PORT - done]} of a frame is not among those to write")
             if done < len(rows):
                 self._make_room(rows[done])
 
     def _write_filled(self) -> None:
-        self._target.write(self._buffer[: self._filled])
-        self._filled = 0
+        self._target.write(self._collected.bytes)
+        self._collected.begin(self._target.bytes)
 
     def _make_room(self, row: Any) -> None:
         """Empty the buffer; where a single frame is greater than it, make it greater."""
-        if self._filled:
+        if self._collected.filled:
             self._write_filled()
             return
         needed = int(row["length"]) + int(row["pad"]) + _ROOM_BESIDE + max(map(len, self._options), default=0)
-        self._buffer = known(np.empty(max(needed, len(self._buffer)), np.uint8))
+        self._collected = Collected(max(needed, self._collected.size), self._target.bytes)
 
 
 class Target:

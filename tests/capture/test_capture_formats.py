@@ -27,6 +27,7 @@ from captures_made import (
 
 from iochain.batch import order_of
 from iochain.capture import CutShort, read_captures
+from iochain.capture.memory import PAGE_BYTES
 from iochain.kernels.rows import NO_TAG, NOWHERE
 
 SECOND = 10**9
@@ -294,5 +295,5 @@ def test_batches_outlive_the_reader(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, pcap([Sent(i, frame(i)) for i in range(3000)]))
     with read_captures([path, path], piece_bytes=1024) as reader:
-        addresses = {pin.address for piece in reader for pin in piece.batch.pins}  # type: ignore[attr-defined]
-    assert len(addresses) < 10
+        pages = {pin.address // PAGE_BYTES for piece in reader for pin in piece.batch.pins}  # type: ignore[attr-defined]
+    assert len(pages) < 10

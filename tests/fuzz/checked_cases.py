@@ -174,7 +174,7 @@ def test_a_row_that_is_too_long() -> None:
     with only([memory, buffer]):
         with pytest.raises(OutOfBounds) as caught:
             pack_records(batch.rows, 0, buffer.ctypes.data, len(buffer))
-        assert caught.value.size == len(WHOLE[0]) - 11
+        assert caught.value.address + caught.value.size == memory.ctypes.data + len(WHOLE[0]) + 1
         with pytest.raises(OutOfBounds):
             batch.frame_bytes(0)
 
@@ -193,9 +193,9 @@ def test_a_comment_of_no_memory(tmp_path: Any) -> None:
         table = writer._option_table.copy()
         table["length"][number] += 1
         numbers = np.zeros(1, np.int32)
-        columns = (numbers, numbers.astype(np.uint8), numbers, table, writer._buffer.ctypes.data)
+        columns = (numbers, numbers.astype(np.uint8), numbers, table, writer._collected.target)
         with pytest.raises(OutOfBounds):
-            pack_blocks(batch.rows, 0, *columns, len(writer._buffer))
+            pack_blocks(batch.rows, 0, False, *columns, writer._collected.room)
 
 
 def test_memory_is_forgotten_with_its_array() -> None:
