@@ -14,7 +14,7 @@ import numpy.typing as npt
 from attrs import define, field
 from numba import types
 
-from iochain.kernels.compiled import compiled, part
+from iochain.kernels.compiled import compiled, part, part_in_line
 from iochain.kernels.raw import (
     keep_apart,
     load_be16,
@@ -146,7 +146,7 @@ def _asks_of_transport(at: int, there: int, addresses: int, protocol: int, lengt
     return False
 
 
-@part
+@part_in_line
 def _is_suspect(row: Any, mtu: int) -> bool:
     """Whether a row has to be looked at closely; what is neither long, odd, a tunnel nor undone has not."""
     if is_long(row, mtu):
