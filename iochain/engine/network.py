@@ -296,7 +296,7 @@ class Network:
         if entering and from_entry is not None:
             first = from_entry.send(batch, requests)
             self.counters.entered += len(batch) - len(first.unknown)
-            if skips and len(first.on) == len(batch):
+            if len(first.on) == len(batch) and (skips or not self.input.held):
                 return batch, EMPTY
             sent.append(first.on)
             waiting, batch, asks_for_more = first.waiting, first.unknown, first.asks
@@ -415,7 +415,7 @@ class Network:
             if passed.split and self.decider.listeners:
                 self._tell_cuts(depot, here, passed.batch)
             out.append(self._passed(depot, passed))
-        return merged([batch, in_order(out)])
+        return merged([batch, in_order(out)]) if out else batch
 
     def _tell_cuts(self, depot: Depot, before: Batch, after: Batch) -> None:
         """Have listeners hear of frames, or copies at one port, that a bank made several of."""
