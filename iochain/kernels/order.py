@@ -1,7 +1,7 @@
 """Which row comes before which: the order of everything is (time, source, serial, part, output port).
 
-Rows come nearly in order always: a few runs, each sorted, or times that a batch stage moved a little. So sorting is a
-merge of runs, or a stable sort by time with its ties put right.
+Rows come nearly in order always: a few runs, each sorted, or times that a batch stage moved. So sorting is a merge of
+runs, or an insertion: of rows that stand near their places, or that were brought there by a look at their times.
 """
 
 from typing import Any, Final
@@ -16,8 +16,9 @@ from iochain.kernels.select import gather
 
 _INDEX = types.Array(types.int64, 1, "C")
 _LONGEST_INSERTION: Final = 32
+_FEW_MOVES: Final = 2
 _MOST_MOVES: Final = 8
-"""Places that rows may be moved by on average before sorting by insertion is given up."""
+"""Places that rows may be moved by on average before sorting by insertion is given up: as they come, and once sown."""
 
 
 def sorted_rows(rows: Any) -> Any:
@@ -25,7 +26,7 @@ def sorted_rows(rows: Any) -> Any:
     if len(rows) < 2 or is_sorted(rows):
         return rows
     index = np.arange(len(rows))
-    if not insert_in_order(rows, index):
+    if not insert_in_order(rows, index, _FEW_MOVES):
         index = order_of_rows(rows)
     in_order = np.empty(len(rows), ROW)
     gather(rows, index, in_order)
@@ -34,6 +35,12 @@ def sorted_rows(rows: Any) -> Any:
 
 def order_of_rows(rows: Any) -> npt.NDArray[np.int64]:
     """The indices that put rows in the order of (time, source and serial, part, port); equal rows stay as they are."""
+    if len(rows) < 2:
+        return np.arange(len(rows))
+    index = np.empty(len(rows), np.int64)
+    sow(rows, np.zeros(len(rows) + 1, np.int64), index)
+    if insert_in_order(rows, index, _MOST_MOVES):
+        return index
     index = np.argsort(rows["time_ns"], kind="stable").astype(np.int64, copy=False)
     if not settle_ties(rows, index):
         return np.lexsort((rows["port"], rows["part"], rows["order"], rows["time_ns"])).astype(np.int64, copy=False)
@@ -80,11 +87,38 @@ def merge(left: Any, right: Any, rows: Any) -> None:
             j += 1
 
 
-@compiled(types.boolean(ROWS, _INDEX))
-def insert_in_order(rows: Any, index: Any) -> bool:
+@compiled(types.void(ROWS, _INDEX, _INDEX))
+def sow(rows: Any, ends: Any, index: Any) -> None:
+    """Fill ``index`` with the rows by slots of time, about as many as there are rows: all of a slot as they stand.
+
+    Where times are spread evenly each row is near its place then. ``ends`` is zeros, one more than there are rows.
+    """
+    count, first, last = len(rows), rows[0].time_ns, rows[0].time_ns
+    for i in range(1, count):
+        first, last = min(first, rows[i].time_ns), max(last, rows[i].time_ns)
+    if first < 0:  # no moment of a capture's: what lies between two such may not fit
+        for i in range(count):
+            index[i] = i
+        return
+    shift = 0
+    while (last - first) >> shift >= count:
+        shift += 1
+    for i in range(count):
+        ends[((rows[i].time_ns - first) >> shift) + 1] += 1
+    for slot in range(count):
+        ends[slot + 1] += ends[slot]
+    for i in range(count):  # the end of the slot before becomes the end of this one
+        slot = (rows[i].time_ns - first) >> shift
+        index[ends[slot]] = i
+        ends[slot] += 1
+
+
+@compiled(types.boolean(ROWS, _INDEX, types.int64))
+def insert_in_order(rows: Any, index: Any, most_moves: int) -> bool:
     """Sort ``index`` by the rows it names, by insertion; False, with it spoilt, if rows stand far from their places.
 
-    A stage that delays frames a little leaves them nearly in order, where nothing is faster.
+    That is more than ``most_moves`` places on average. A stage that delays frames a little leaves them nearly in order,
+    where nothing is faster.
     """
     moves = 0
     for i in range(1, len(index)):
@@ -95,7 +129,7 @@ def insert_in_order(rows: Any, index: Any) -> bool:
             at -= 1
         index[at] = mine
         moves += i - at
-        if moves > _MOST_MOVES * len(index):
+        if moves > most_moves * len(index):
             return False
     return True
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from numba import types
 
 from iochain.kernels.compiled import compiled
+from iochain.kernels.raw import load_u8, signed
 from iochain.kernels.rows import FROM_UPLINK, ROW, ROWS
 
 _FLAGS = types.Array(types.boolean, 1, "C")
@@ -58,9 +59,9 @@ def mark_entries(rows: Any, is_uplink: Any) -> None:
 @compiled(types.int64(ROWS, _FLAGS))
 def count_flagged(rows: Any, flags: Any) -> int:
     """How many rows have a port with its flag set."""
-    count = 0
+    count, flag = 0, signed(flags.ctypes.data)
     for i in range(len(rows)):
-        count += flags[rows[i].port]
+        count += load_u8(flag + rows[i].port)
     return count
 
 

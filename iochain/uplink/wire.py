@@ -34,7 +34,7 @@ from iochain.kernels.lanes import (
     waiting,
     without_lost,
 )
-from iochain.kernels.raw import row_at, signed
+from iochain.kernels.raw import load_le64, row_at, signed
 from iochain.kernels.rows import NO_TAG, ROW_BYTES, ROWS, TAG_BYTES
 from iochain.uplink.recognition import give_sizes, is_long
 
@@ -72,6 +72,7 @@ class Wire:
 _RATE, _SMALLEST, _MTU, _GAP, _GAP_REST, _BUSY, _REST, _SUPER = range(OWN, OWN + 8)
 _COLUMNS = OWN + 8
 _NANO = 10**9
+_DROPS = (Drop(Reason.TRANSMIT_QUEUE),)
 
 
 @define
@@ -125,7 +126,7 @@ class Wires:
             kept, gone = without_lost(rows)
             batch, dropped = Batch(kept, batch.pins), Batch(gone, batch.pins)
         released = self.waiting.release(batch, until)
-        return Passed(released, dropped, np.zeros(lost, np.int32), (Drop(Reason.TRANSMIT_QUEUE),))
+        return Passed(released, dropped, np.zeros(lost, np.int32), _DROPS)
 
     def _mtus(self, rows: Rows, lanes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """The MTU of each row's link; 0 for rows that this wire does not send."""
@@ -153,12 +154,12 @@ def send(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any, picked: 
     the queue until its first bit is sent.
     """
     lost, supers = 0, 0
-    start, places = signed(rows.ctypes.data), queues.shape[1]
+    start, places, chosen = signed(rows.ctypes.data), queues.shape[1], signed(picked.ctypes.data)
     for first in range(0, len(rows), BLOCK):
         size = min(BLOCK, len(rows) - first)
-        count = pick(start, first, size, signed(lanes.ctypes.data), by_port, signed(picked.ctypes.data))
-        for place in range(count):
-            row, number = row_at(start + ROW_BYTES * row_of(picked[place])), lane_of(picked[place])
+        for place in range(pick(start, first, size, signed(lanes.ctypes.data), by_port, chosen)):
+            one = load_le64(chosen + 8 * place)
+            row, number = row_at(start + ROW_BYTES * row_of(one)), lane_of(one)
             lane = signed(state.ctypes.data) + 8 * _COLUMNS * number
             queue = signed(queues.ctypes.data) + 8 * places * number
             if waiting(lane, queue, places, row.time_ns) >= get(lane, QUEUE):

@@ -35,7 +35,7 @@ from iochain.kernels.lanes import (
     waiting,
     without_lost,
 )
-from iochain.kernels.raw import row_at, signed
+from iochain.kernels.raw import keep_apart, load_le64, row_at, signed
 from iochain.kernels.rows import ROW_BYTES, ROWS
 
 
@@ -67,12 +67,14 @@ def queue_frames(burst_bytes: int, smallest: int = 10, largest: int = 500) -> in
     return min(largest, max(smallest, burst_bytes // 1500))
 
 
-# Own columns of a lane. Credit is counted in 10⁻⁹ bits, so that whole nanoseconds at whole bit/s are exact; for a gap
-# of up to _SAFE_GAP ns the product is in int64 for sure.
-_AVERAGE, _PEAK, _FULL, _SAFE_GAP, _CREDIT, _PEAK_CREDIT, _AT = range(OWN, OWN + 7)
-_COLUMNS = OWN + 7
+# Own columns of a lane. Credit is counted in 10⁻⁹ bits, so that whole nanoseconds at whole bit/s are exact; after
+# _AVERAGE_GAP and _PEAK_GAP ns it is all there again in any case, so that longer gaps count as these.
+_AVERAGE, _PEAK, _FULL, _AVERAGE_GAP, _PEAK_GAP, _CREDIT, _PEAK_CREDIT, _AT = range(OWN, OWN + 8)
+_COLUMNS = OWN + 8
 _NANO = 10**9
-_MOST_AT_ONCE = 4 * 10**18
+_LARGEST = (1 << 24) * 8 * _NANO
+"""Credit that a frame needs at most: it may be missing beside all that there can be."""
+_DROPS = (Drop(Reason.SHAPER),)
 
 
 @define
@@ -88,9 +90,10 @@ class Shapers:
         """Full buckets and empty queues."""
         lanes = np.zeros((len(stages), _COLUMNS), np.int64)
         for lane, stage in zip(lanes, stages, strict=True):
-            full, fastest = stage.burst_bytes * 8 * _NANO, max(stage.average_bps, stage.peak_bps)
-            lane[QUEUE] = stage.queue_frames
-            lane[_AVERAGE:_AT] = stage.average_bps, stage.peak_bps, full, _MOST_AT_ONCE // fastest, full, 0
+            average, peak, full = stage.average_bps, stage.peak_bps, stage.burst_bytes * 8 * _NANO
+            lane[QUEUE], lane[_CREDIT] = stage.queue_frames, full
+            lane[_AVERAGE:_AVERAGE_GAP] = average, peak, full
+            lane[_AVERAGE_GAP], lane[_PEAK_GAP] = (full + _LARGEST) // average + 2, _LARGEST // peak + 2
         longest = max((stage.queue_frames for stage in stages), default=1)
         return cls(lanes, np.zeros((len(stages), longest), np.int64), Waiting())
 
@@ -118,17 +121,14 @@ class Shapers:
             batch, dropped = Batch(kept, batch.pins), Batch(gone, batch.pins)
         if delayed or self.held:
             batch = self.waiting.release(batch, until)
-        return Passed(batch, dropped, np.zeros(lost, np.int32), (Drop(Reason.SHAPER),))
+        return Passed(batch, dropped, np.zeros(lost, np.int32), _DROPS)
 
 
 @part
-def _grown(credit: int, gap_ns: int, bps: int, full: int, safe_gap_ns: int) -> int:
-    """Credit after ``gap_ns`` at ``bps``, at most ``full``. Where the product could leave int64 the gap is capped."""
-    missing = full - credit
-    if gap_ns > safe_gap_ns and gap_ns > missing // bps:
-        return full
+def _grown(credit: int, gap_ns: int, bps: int, full: int) -> int:
+    """Credit after ``gap_ns`` at ``bps``, at most ``full``."""
     gained = gap_ns * bps
-    return full if gained > missing else credit + gained
+    return full if gained > full - credit else credit + gained
 
 
 @part
@@ -141,18 +141,33 @@ def _time_for(missing: int, bps: int) -> int:
 def _release(lane: int, arrival: int, need: int) -> int:
     """When a lane lets a frame pass, in whole ns, rounded up; ``need`` is its size in credit, which it pays.
 
-    The peak is a second bucket that holds less than a nanosecond's worth, and a frame that waits finds as much beyond
-    the burst, so that the rounding of one frame's release is not lost to the next.
+    The peak is a second bucket, which holds less than a nanosecond's worth.
     """
-    average, peak, full, safe_gap = get(lane, _AVERAGE), get(lane, _PEAK), get(lane, _FULL), get(lane, _SAFE_GAP)
+    average, peak, full = get(lane, _AVERAGE), get(lane, _PEAK), get(lane, _FULL)
     start: int = max(arrival, get(lane, _AT))
     gap = start - get(lane, _AT)
-    credit = _grown(get(lane, _CREDIT), gap, average, full, safe_gap)
-    peak_credit = _grown(get(lane, _PEAK_CREDIT), gap, peak, peak - 1, safe_gap)
+    credit = _grown(get(lane, _CREDIT), min(gap, get(lane, _AVERAGE_GAP)), average, full)
+    peak_credit = _grown(get(lane, _PEAK_CREDIT), min(gap, get(lane, _PEAK_GAP)), peak, peak - 1)
+    if credit < min(need, full) or peak_credit < 0:
+        return _release_later(lane, start, need, credit, peak_credit)
+    put(lane, _CREDIT, credit - need)
+    put(lane, _PEAK_CREDIT, peak_credit - need)
+    put(lane, _AT, start)
+    return start
+
+
+@part
+def _release_later(lane: int, start: int, need: int, credit: int, peak_credit: int) -> int:
+    """The same for a frame that has to wait for credit.
+
+    It finds less than a nanosecond's worth beyond the burst, so that the rounding of one frame's release is not lost to
+    the next.
+    """
+    keep_apart()
+    average, peak, full = get(lane, _AVERAGE), get(lane, _PEAK), get(lane, _FULL)
     wait_ns = max(_time_for(min(need, full) - credit, average), _time_for(-peak_credit, peak))
-    if wait_ns > 0:
-        credit = _grown(credit, wait_ns, average, full + average - 1, safe_gap)
-        peak_credit = _grown(peak_credit, wait_ns, peak, peak - 1, safe_gap)
+    credit = _grown(credit, min(wait_ns, get(lane, _AVERAGE_GAP)), average, full + average - 1)
+    peak_credit = _grown(peak_credit, min(wait_ns, get(lane, _PEAK_GAP)), peak, peak - 1)
     put(lane, _CREDIT, credit - need)
     put(lane, _PEAK_CREDIT, peak_credit - need)
     put(lane, _AT, start + wait_ns)
@@ -167,12 +182,12 @@ def shape(rows: Any, lanes: Any, by_port: bool, state: Any, queues: Any, picked:
     in order still.
     """
     delayed, lost = 0, 0
-    start, places = signed(rows.ctypes.data), queues.shape[1]
+    start, places, chosen = signed(rows.ctypes.data), queues.shape[1], signed(picked.ctypes.data)
     for first in range(0, len(rows), BLOCK):
         size = min(BLOCK, len(rows) - first)
-        count = pick(start, first, size, signed(lanes.ctypes.data), by_port, signed(picked.ctypes.data))
-        for place in range(count):
-            row, number = row_at(start + ROW_BYTES * row_of(picked[place])), lane_of(picked[place])
+        for place in range(pick(start, first, size, signed(lanes.ctypes.data), by_port, chosen)):
+            one = load_le64(chosen + 8 * place)
+            row, number = row_at(start + ROW_BYTES * row_of(one)), lane_of(one)
             lane = signed(state.ctypes.data) + 8 * _COLUMNS * number
             queue = signed(queues.ctypes.data) + 8 * places * number
             arrival = row.time_ns

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from iochain.batch import Batch, Instant, Rows, Waiting, batch_of, joined, order_of, source_and_serial
 from iochain.kernels.order import first_from, is_sorted, order_of_rows, sorted_rows
-from iochain.kernels.rows import NO_TAG, NOWHERE, ROW
+from iochain.kernels.rows import MAX_TIME_NS, NO_TAG, NOWHERE, ROW
 
 ADDRESSES = bytes.fromhex("005056000002005056000001")
 ORDER = ("time_ns", "order", "part", "port")
@@ -45,6 +45,28 @@ def test_rows_are_sorted_as_python_sorts_and_equal_ones_stay(places: list[tuple[
     assert is_sorted(rows) == (places == sorted(places))
     if is_sorted(rows):
         assert sorted_rows(rows) is rows
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 300),
+    st.sampled_from([1, 40, 10**6, MAX_TIME_NS]),
+    st.sampled_from([0, 3, 10**4, MAX_TIME_NS]),
+    st.sampled_from([(), (0,), (MAX_TIME_NS,), (-(2**63),), (-1, MAX_TIME_NS)]),
+)
+@settings(deadline=None)
+def test_rows_are_sorted_however_far_they_stand_from_their_places(
+    seed: int, count: int, span: int, moved: int, others: tuple[int, ...]
+) -> None:
+    random = np.random.default_rng(seed)
+    times = np.sort(random.integers(0, span, count, endpoint=True))
+    times += random.integers(0, np.minimum(moved, MAX_TIME_NS - times), endpoint=True)
+    places = [(time, int(order)) for time, order in zip(times.tolist(), random.integers(0, 3, count), strict=True)]
+    places += [(time, 0) for time in others]
+    rows = rows_of([(*place, 0, 0) for place in places])
+    expected = sorted(range(len(places)), key=lambda i: places[i])
+    assert order_of_rows(rows).tolist() == expected
+    assert sorted_rows(rows)["length"].tolist() == expected
 
 
 @given(keys, keys)
