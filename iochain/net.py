@@ -1,5 +1,6 @@
 """A lab that runs: frames are sent, events happen, time goes by, and each frame's fate comes back with its reasons."""
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ class Net:
     experiment: Experiment = field(init=False)
     sent: int = 0
     _others: list[Fate] = field(factory=list)  # fates of other frames, while one was sent
-    _line: list["_Offered"] = field(factory=list)  # frames that the network was not yet told of
+    _line: list["_Offered"] = field(factory=list)  # a heap of frames that the network was not yet told of
 
     def __attrs_post_init__(self) -> None:
         self.experiment = Experiment.of(self.wiring, engine=self.engine)
@@ -103,19 +104,22 @@ class Net:
     def send(self, packet: "Packet | bytes", at: str, time_ns: "int | str | None" = None) -> Outcome:
         """Send one frame at a port, now or later, and run until nothing is held; its copies, drops and explanation.
 
+        What is due at that moment happens before. Frames in line come if something is still held when their time comes.
         Bytes that have a ``wire_length`` and ``mss`` of their own (:class:`iochain.testing.FrameBytes`) are so long and
         ask for segments of that size. ValueError if it is shorter than an Ethernet header or the time is past,
         LookupError if there is no such port.
         """
-        batch = self._batch([self._told(packet, at, time_ns)])
+        told = self._told(packet, at, time_ns)
         explanation = Explanation()
-        order = int(batch.rows["order"][0])
-        self.network.listen(order, explanation)
-        now_ns = int(batch.rows["time_ns"][0])
-        fates = [*self._fates(EMPTY, now_ns), *self._until_nothing_is_held(batch)]
-        own = [fate for fate in fates if order_of(fate.source, fate.frame) == order]
-        self._others += [fate for fate in fates if order_of(fate.source, fate.frame) != order]
-        del self.network.decider.listeners[order]
+        self._others = self._fates(told.time_ns)
+        self.experiment.do_due(told.time_ns)
+        self.network.listen(told.order, explanation)
+        try:
+            fates = self._until_nothing_is_held(told)
+        finally:
+            del self.network.decider.listeners[told.order]
+        own = [fate for fate in fates if order_of(fate.source, fate.frame) == told.order]
+        self._others += [fate for fate in fates if order_of(fate.source, fate.frame) != told.order]
         return Outcome.of(own, explanation)
 
     def offer(self, packet: "Packet | bytes", at: str, time_ns: "int | str | None" = None) -> None:
@@ -123,7 +127,7 @@ class Net:
 
         ValueError if it is shorter than an Ethernet header or the time is past, LookupError if there is no such port.
         """
-        self._line.append(self._told(packet, at, time_ns))
+        heappush(self._line, self._told(packet, at, time_ns))
 
     def at(self, time: "int | str", action: Action) -> Timer:
         """Have something happen at a moment: a value of :mod:`iochain.experiment.actions`, or a function of ``live``.
@@ -143,14 +147,14 @@ class Net:
         if until_ns < self.now_ns:
             past, now = format_time(until_ns), format_time(self.now_ns)
             raise ValueError(f"{past} is in the past: it is {now} already")
-        return self._fates(EMPTY, until_ns)
+        return self._fates(until_ns)
 
     def step(self) -> list[Fate]:
         """Run up to the next event, and let all events of its moment happen. LookupError if there is none."""
         next_ns = self.experiment.agenda.next_ns
         if next_ns is None:
             raise LookupError("nothing more will happen: there is no event")
-        fates = self._fates(EMPTY, next_ns)
+        fates = self._fates(next_ns)
         self.experiment.do_due(next_ns)
         return fates
 
@@ -170,7 +174,7 @@ class Net:
             raise ValueError(f"a frame cannot be sent at {past}: it is {now} already")
         self.sent += 1
         missing = getattr(data, "wire_length", len(data)) - len(data)
-        return _Offered(data, time_ns, port, order_of(0, self.sent), missing, getattr(data, "mss", 0))
+        return _Offered(time_ns, order_of(0, self.sent), data, port, missing, getattr(data, "mss", 0))
 
     def _batch(self, offered: "list[_Offered]") -> Batch:
         """Frames as one batch, whose bytes lie in one piece of memory however many they are."""
@@ -183,42 +187,53 @@ class Net:
         batch.rows["mss"] = np.where(said > 0, said, batch.rows["mss"])
         return batch
 
-    def _put_in_line(self) -> None:
-        """Tell the network of the frames that were offered."""
-        if self._line:
-            self.network.offer(self._batch(sorted(self._line, key=lambda one: (one.time_ns, one.order))))
-            self._line.clear()
+    def _put_in_line(self, end_ns: int) -> None:
+        """Tell the network of the frames that were offered for a time before ``end_ns``."""
+        due: list[_Offered] = []
+        while self._line and self._line[0].time_ns < end_ns:
+            due.append(heappop(self._line))
+        if due:
+            self.network.offer(self._batch(due))
 
-    def _fates(self, batch: Batch, until_ns: int) -> list[Fate]:
+    def _fates(self, until_ns: int) -> list[Fate]:
         """Run up to a moment."""
-        self._put_in_line()
+        self._put_in_line(until_ns)
         found, self._others = self._others, []
-        for fates in self.experiment.windows(batch, Instant(until_ns)):
+        for fates in self.experiment.windows(EMPTY, Instant(until_ns)):
             found.extend(fates_of(self.wiring, fates))
         self.experiment.agenda.now_ns = until_ns
         return found
 
-    def _until_nothing_is_held(self, batch: Batch) -> list[Fate]:
-        """Run a frame of this moment to its end, with the events on the way."""
+    def _until_nothing_is_held(self, sent: "_Offered") -> list[Fate]:
+        """Run a frame of this moment to its end, with the events and the frames in line that come meanwhile."""
+        self._put_in_line(sent.time_ns + 1)
+        batch = self._batch([sent])
         found: list[Fate] = []
         while True:
-            next_ns = self.experiment.agenda.next_ns
-            until = FOREVER if next_ns is None else max(Instant(next_ns), Instant(self.now_ns))
+            until = self._next()
             for fates in self.experiment.windows(batch, until):
                 found.extend(fates_of(self.wiring, fates))
-            if self.network.held == 0 or next_ns is None:
+            if self.network.held == 0 or until == FOREVER:
                 return found
-            self.experiment.do_due(next_ns)
+            self.experiment.do_due(until.time_ns)
+            self._put_in_line(until.time_ns + 1)
             batch = EMPTY
+
+    def _next(self) -> Instant:
+        """When the next event happens, or the next frame in line is sent; FOREVER if neither does."""
+        next_ns = self.experiment.agenda.next_ns
+        waiting = [] if next_ns is None else [next_ns]
+        waiting += [one.time_ns for one in self._line[:1]]
+        return Instant(min(waiting)) if waiting else FOREVER
 
 
 class _Offered(NamedTuple):
-    """A frame that waits to be sent."""
+    """A frame that waits to be sent; the order of these is that of time, then of being told."""
 
-    data: bytes
     time_ns: int
-    port: int
     order: int
+    data: bytes
+    port: int
     missing: int  # bytes that a snap length cut
     mss: int  # the segment size that it says itself, or 0
 

@@ -103,6 +103,40 @@ def test_vms_that_go_and_come(engine: Engine) -> None:
     assert "b0" in net.send(sent("b1"), "b1").ports
 
 
+@engines
+def test_a_frame_that_is_sent_when_something_is_due(engine: Engine) -> None:
+    net = lab().start(engine)
+    net.send(sent("c1"), "c1")
+    net.at("5050 ms", LinkDown("a.vmnic0"))
+    assert not net.run("5050 ms")
+    assert told([*net.send(sent("a0", "c1"), "a0").drops]) == [("a.vmnic0", Reason.LINK_DOWN)]
+    net.at("5060 ms", LinkUp("a.vmnic0"))
+    assert net.send(sent("a0", "c1"), "a0", "5060 ms").ports == ("c1",)
+
+
+def test_beacons_of_the_first_moment_do_not_swallow_a_frame() -> None:
+    host = Lab().host("esx1")
+    teaming = {"failure_detection": "beacon"}
+    prod = host.vswitch("vSwitch0", uplinks=["vmnic0", "vmnic1"]).portgroup("Prod", teaming=teaming)
+    web, _ = prod.vm("web", mac="00:50:56:00:00:01"), prod.vm("db", mac="00:50:56:00:00:02")
+    host.lab.physical_switch("sw1", count=2)
+    host.lab.cable("esx1.vmnic0", "sw1.1").cable("esx1.vmnic1", "sw1.2")
+    assert web.send(bytes.fromhex("0050 5600 0002 0050 5600 0001 88b5") + bytes(46)).ports == ("db",)
+
+
+@engines
+def test_frames_in_line_wait_for_their_time_while_others_are_sent(engine: Engine) -> None:
+    net = lab().start(engine)
+    net.send(sent("c1"), "c1")
+    net.offer(sent("a0", "c1"), "a0", "5060 ms")
+    net.offer(sent("a0", "c1"), "a0", "1 s")
+    assert net.send(sent("a0", "c1"), "a0").ports == ("c1",)
+    net.at("5050 ms", LinkDown("a.vmnic0"))
+    fates = [fate for fate in net.run("20 s") if fate.source != GENERATED]
+    assert told(fates) == [("c1", None), ("a.vmnic0", Reason.LINK_DOWN)]
+    assert [fate.time_ns // SECOND for fate in fates] == [1, 5]
+
+
 def test_step_by_step() -> None:
     net = lab().start()
     net.at("2 s", Send(sent("a0", "a1"), "a0"))
