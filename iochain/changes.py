@@ -10,7 +10,8 @@ from iochain.chain import Port, PortKind, Reason
 from iochain.engine.path import Dropped
 from iochain.frame import ALL_VLANS
 from iochain.topology.chains import BPDU
-from iochain.topology.mistakes import KeyPath, key_text
+from iochain.topology.mistakes import KeyPath
+from iochain.topology.settings import key_of
 from iochain.topology.spec import Vnic
 from iochain.topology.wiring import Wiring
 
@@ -66,12 +67,12 @@ def _mtu(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
     if port.kind is PortKind.PHYSICAL:
         path: KeyPath = ("fabric", "switches", port.switch, "mtu")
         size = wiring.spec.fabric.switches[port.switch].mtu
-        return f"{key_text(path)}={LARGEST_SWITCH_MTU}" if size < LARGEST_SWITCH_MTU else None
+        return f"{key_of(path)}={LARGEST_SWITCH_MTU}" if size < LARGEST_SWITCH_MTU else None
     if port.kind is PortKind.VNIC and not dropped.incoming:  # the guest's own
-        return f"{key_text((*_vnic(wiring, port), 'mtu'))}={LARGEST_MTU}"
+        return f"{key_of((*_vnic(wiring, port), 'mtu'))}={LARGEST_MTU}"
     path = ("hosts", port.host, "vswitches", port.switch, "mtu")
     mtu = wiring.spec.hosts[port.host].vswitches[port.switch].mtu
-    return f"{key_text(path)}={LARGEST_MTU}" if mtu < LARGEST_MTU else None
+    return f"{key_of(path)}={LARGEST_MTU}" if mtu < LARGEST_MTU else None
 
 
 def _shaper(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
@@ -81,8 +82,8 @@ def _shaper(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
 def _connect(wiring: Wiring, port: Port, dropped: Dropped) -> str | None:
     vnic = _vnic(wiring, port)
     if dropped.setting is not None and dropped.setting.key == "powered_on":
-        return f"{key_text((*vnic[:2], 'powered_on'))}=yes"
-    return f"{key_text((*vnic, 'connected'))}=yes"
+        return f"{key_of((*vnic[:2], 'powered_on'))}=yes"
+    return f"{key_of((*vnic, 'connected'))}=yes"
 
 
 def _vnic(wiring: Wiring, port: Port) -> KeyPath:
@@ -96,7 +97,7 @@ def _of_portgroup(wiring: Wiring, port: Port, setting: str) -> str:
     if len(wiring.spec.hosts) == 1:
         return f"portgroup.{port.portgroup}.{setting}"
     path = ("hosts", port.host, "vswitches", port.switch, "portgroups", port.portgroup or "")
-    return f"{key_text(path)}.{setting}"
+    return f"{key_of(path)}.{setting}"
 
 
 _CHANGES: Final[dict[Reason, Callable[[Wiring, Port, Dropped], str | None]]] = {

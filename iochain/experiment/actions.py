@@ -11,12 +11,13 @@ from attrs import field, frozen
 from iochain.chain import PortKind
 from iochain.experiment.fabric import give_link, links_of, take_link
 from iochain.experiment.live import Live
+from iochain.experiment.machines import adapter_mac
 from iochain.kernels.rows import ETHERNET_BYTES
 from iochain.topology.fabric import ERR_DISABLED, LINK, Cable
 from iochain.topology.mistakes import guess
-from iochain.topology.spec import Duplex
-from iochain.topology.units import mac as mac_of
-from iochain.topology.units import rate
+from iochain.topology.shape import fields
+from iochain.topology.spec import BitsPerSecond, Duplex, Nic
+from iochain.topology.values import read
 from iochain.topology.wiring import Wiring
 
 __all__ = [
@@ -70,6 +71,17 @@ class LinkUp(_AtLink):
         live.fabric.settle()
 
 
+def _speed(value: "int | str") -> int:
+    """Bits a second, as a NIC of the lab says them. ValueError for what is no rate, or out of range."""
+    speed: int = read(BitsPerSecond, fields(Nic)["speed"], value)
+    return speed
+
+
+def _duplex(value: "Duplex | str") -> Duplex:
+    duplex: Duplex = value if isinstance(value, Duplex) else read(Duplex, fields(Nic)["duplex"], value)
+    return duplex
+
+
 @frozen
 class _AtNic:
     """What a host does with one of its physical NICs (esxcli network nic down, up)."""
@@ -105,8 +117,8 @@ class NicUp(_AtNic):
 class LinkSpeed(_AtNic):
     """The link of a physical NIC has another speed, as after a bad negotiation; ``duplex`` is full or half."""
 
-    speed: int = field(converter=rate)
-    duplex: Duplex = field(default=Duplex.FULL, converter=Duplex)
+    speed: int = field(converter=_speed)
+    duplex: Duplex = field(default=Duplex.FULL, converter=_duplex)
 
     def apply(self, live: Live) -> None:
         """At once, on the host's side of the wire, and for teams that ask for speed or duplex."""
@@ -173,7 +185,7 @@ class SetMac:
     """The guest of a VM (or of one of its vNICs, ``web.eth1``) programs another effective MAC."""
 
     vm: str
-    mac: str = field(converter=mac_of)
+    mac: str = field(converter=adapter_mac)
 
     def check(self, wiring: Wiring) -> None:
         """LookupError if there is no such VM or vNIC."""
@@ -207,6 +219,11 @@ class _AtCable:
         return cable, (end,)
 
 
+def _cut(cable: Cable) -> str:
+    """The cause of a link that is lost with its cable: none of the others has this name, whatever the cable's is."""
+    return f"cable {cable.name}"
+
+
 @frozen
 class CutCable(_AtCable):
     """A cable is cut, in both directions or ``toward`` one of its ports."""
@@ -216,7 +233,7 @@ class CutCable(_AtCable):
         cable, receivers = self.receivers(live.wiring)
         for receiver in receivers:
             live.network.cut(cable.other(receiver), live.now_ns)
-            links_of(live, receiver).lose(receiver, cable.name)
+            links_of(live, receiver).lose(receiver, _cut(cable))
         live.fabric.settle()
 
 
@@ -229,7 +246,7 @@ class MendCable(_AtCable):
         cable, receivers = self.receivers(live.wiring)
         for receiver in receivers:
             live.network.mend(cable.other(receiver))
-            links_of(live, receiver).regain(receiver, cable.name)
+            links_of(live, receiver).regain(receiver, _cut(cable))
         live.fabric.settle()
 
 

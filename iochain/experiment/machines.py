@@ -5,7 +5,7 @@ VM that was powered off and on is a new port). A move to another host is the swi
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from attrs import define, evolve, field
 
@@ -16,6 +16,7 @@ from iochain.frame import Mac
 from iochain.topology.chains import client_chains
 from iochain.topology.mistakes import guess
 from iochain.topology.spec import MacAddress, Vm, Vnic
+from iochain.topology.units import mac as mac_of
 from iochain.topology.wiring import Direction, Plugged, SwitchWiring, node_name, vnic_port, why_off
 
 _MOST_NAMES: Final = 10
@@ -73,12 +74,11 @@ class Machines:
                 each = ", ".join(f"{vm_name}.{vnic}" for vnic in vm.vnics)
                 raise LookupError(f'"{name}" has several vNICs; name one of them ({each})')
             only = next(iter(vm.vnics))
-        number = Mac(mac)
-        if number.is_group or not number:
-            raise ValueError(f"{mac} is no address of an adapter (first byte even, not all zero)")
+        address = adapter_mac(mac)
+        number = Mac(address)
         if number == Mac(vm.vnics[only].effective_mac or vm.vnics[only].mac or 0):
             return
-        vnics = {**vm.vnics, only: evolve(vm.vnics[only], effective_mac=MacAddress(str(number)))}
+        vnics = {**vm.vnics, only: evolve(vm.vnics[only], effective_mac=address)}
         self._become(vm_name, evolve(vm, vnics=vnics), same=True, notify_same=True)
 
     def vm(self, name: str) -> Vm:
@@ -140,6 +140,14 @@ class Machines:
 
     def _hint(self, name: str, known: Mapping[str, object]) -> str:
         return guess(name, known) or (f" ({', '.join(known)})" if len(known) <= _MOST_NAMES else "")
+
+
+def adapter_mac(value: Any) -> MacAddress:
+    """An address that an adapter may have. ValueError for what is none, and for that of a group or all zero."""
+    address = mac_of(value)
+    if Mac(address).is_group or not Mac(address):
+        raise ValueError(f"{address} is no address of an adapter (first byte even, not all zero)")
+    return address
 
 
 _SIDES: Final[tuple[Direction, Direction]] = ("input", "output")

@@ -9,6 +9,7 @@ Each entry has ``at``, a time after the first frame (``5 s``) or a date and time
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from os import PathLike, fspath
 from typing import Any, Final
 
@@ -71,7 +72,10 @@ class Timeline:
     happenings: tuple[Happening, ...]
 
     def put_on(self, live: Live, first_ns: int) -> int:
-        """Put all on the agenda; gives the moment of the last. LabError with all mistakes of times and names."""
+        """Put all on the agenda; gives the moment of the last. LabError with all mistakes of times and names.
+
+        What the lab cannot do when the time has come is a LabError then.
+        """
         mistakes, last_ns = [], first_ns
         for one in self.happenings:
             time_ns = one.at.ns + (first_ns if one.at.is_relative else 0)
@@ -79,13 +83,21 @@ class Timeline:
                 if time_ns < first_ns:
                     ahead = format_time(first_ns - time_ns)
                     raise ValueError(f"that is {ahead} before the first frame of the captures")
-                live.at(time_ns, one.action)
+                live.check(one.action)
+                live.agenda.at(time_ns, partial(self._happen, live, one))
                 last_ns = max(last_ns, time_ns)
             except (LookupError, ValueError) as wrong:
                 mistakes.append(Mistake(one.place, one.key, str(wrong.args[0])))
         if mistakes:
             raise LabError(self.name, mistakes)
         return last_ns
+
+    def _happen(self, live: Live, one: Happening) -> None:
+        """Have it happen, now. LabError if it cannot be as the lab is at this moment."""
+        try:
+            live.do(one.action)
+        except (LookupError, ValueError) as wrong:
+            raise LabError(self.name, [Mistake(one.place, one.key, str(wrong))]) from wrong
 
 
 Given = str | PathLike[str] | Iterable[tuple[str, Action]] | Timeline

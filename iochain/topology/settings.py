@@ -64,6 +64,11 @@ def apply(written: Written, settings: Iterable[str]) -> None:
             written.mistakes.append(Mistake(place, "", str(wrong)))
 
 
+def key_of(path: KeyPath) -> str:
+    """A whole path as settings say it: a name that has dots stands there without quotes."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
 def _targets(data: dict[str, Any], key: str) -> list[Target]:
     first, _, rest = key.partition(".")
     first = "vmk" if first == "vmkernel" else first

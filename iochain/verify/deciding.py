@@ -16,7 +16,8 @@ from iochain.engine.walk import StageError
 from iochain.frame import ALL_VLANS, BROADCAST
 from iochain.lab import Lab
 from iochain.topology.advanced import ADVANCED
-from iochain.topology.mistakes import KeyPath, LabError, key_text
+from iochain.topology.mistakes import KeyPath, LabError
+from iochain.topology.settings import key_of
 from iochain.topology.shape import fields, inner
 from iochain.topology.spec import Answer, Options, Portgroup
 from iochain.topology.wiring import Wiring
@@ -120,9 +121,8 @@ def _vnic_path(wiring: Wiring, port: Port) -> KeyPath:
 
 
 def _text(path: KeyPath, name: str, value: str) -> str:
-    """A change as ``--set`` takes it: names that have dots need no quotes there."""
-    plain = ".".join(str(part) for part in path) if path[0] == "hosts" else key_text(path)
-    return f"{plain}.{name}={value}"
+    """A change as ``--set`` takes it."""
+    return f"{key_of((*path, name))}={value}"
 
 
 def _control(wiring: Wiring, suspect: Suspect) -> list[tuple[bytes, int]]:

@@ -9,15 +9,18 @@ from iochain.engine.network import Engine
 from iochain.experiment.actions import (
     CutCable,
     LinkDown,
+    LinkSpeed,
     LinkUp,
     MendCable,
     Move,
+    NicUp,
     PowerOff,
     PowerOn,
     Send,
     SetMac,
     cut_cable,
     link_down,
+    link_speed,
 )
 from iochain.experiment.live import GENERATED, Live
 from iochain.replay import Fate
@@ -216,9 +219,29 @@ def test_mistakes_of_times() -> None:
         alone.start().step()
 
 
-def test_an_action_that_is_no_mac() -> None:
+def test_values_of_actions_that_cannot_be() -> None:
     with pytest.raises(ValueError, match="is no MAC address"):
         SetMac("a0", "00:50")
+    with pytest.raises(ValueError, match="is no address of an adapter"):
+        SetMac("a0", "ff:ff:ff:ff:ff:ff")
+    with pytest.raises(ValueError, match="is no address of an adapter"):
+        SetMac("a0", "00:00:00:00:00:00")
+    with pytest.raises(ValueError, match=r"0 is out of range \(1 kbit/s to 1 Tbit/s\)"):
+        LinkSpeed("a.vmnic0", 0)
+    with pytest.raises(ValueError, match=r"\"both\" is not allowed here \(full, half\)"):
+        link_speed("a.vmnic0", "1 Gbit/s", "both")
+
+
+def test_a_cable_may_have_any_name() -> None:
+    made = Lab()
+    made.host("esx1").vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod").vm("web")
+    made.physical_switch("sw1", count=1)
+    made.cable("esx1.vmnic0", "sw1.1", name="nic")  # the name of another cause of a lost link
+    net = made.start()
+    net.at("1 s", CutCable("nic"))
+    net.at("2 s", NicUp("vmnic0"))
+    net.run("3 s")
+    assert not net.live.hosts.links.of("vmnic0").has_link
 
 
 @engines

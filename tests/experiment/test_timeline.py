@@ -122,6 +122,8 @@ def test_an_empty_timeline_changes_nothing(capture: Path, tmp_path: Path) -> Non
         ("- {at: 5 s, move: a0}", ["a0 moves nowhere: say portgroup, host, or both"]),
         ("- {at: 5 s, set_mac: a0}", ["[0].set_mac:"]),
         ("- {at: 5 s, set_mac: {vm: a0, mac: nonsense}}", ['"nonsense" is no MAC address']),
+        ("- {at: 5 s, set_mac: {vm: a0, mac: ff:ff:ff:ff:ff:ff}}", ["[0].set_mac: ff:ff:ff:ff:ff:ff is no address of"]),
+        ("- {at: 5 s, link_speed: {port: a.vmnic0, speed: 0}}", ["[0].link_speed: 0 is out of range"]),
         (
             "- {at: 5 s, link_down: [a.vmnic0]}",
             ["a list stands where one name is needed, like link_down: esx01.vmnic0"],
@@ -139,6 +141,19 @@ def test_mistakes(capture: Path, tmp_path: Path, text: str, messages: list[str])
         lab().replay(capture, timeline=file(tmp_path, text))
     for message in messages:
         assert message in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- at: 500 ms\n  move: {vm: a0, host: b}", 'line 2  [0].move: there is no port group "Prod a" on b; is "Prod b" meant?'),
+        ("- {at: 500 ms, reopen: sw1.1}", "line 1  [0].reopen: sw1.1 is not err-disabled"),
+    ],
+)
+def test_what_the_lab_cannot_do_when_the_time_has_come(capture: Path, tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(LabError) as wrong:
+        lab().replay(capture, timeline=file(tmp_path, text))
+    assert str(wrong.value) == f"{tmp_path / 'events.yaml'}: 1 mistake\n  {message}"
 
 
 def test_every_action_can_be_said(tmp_path: Path) -> None:

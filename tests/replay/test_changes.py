@@ -81,6 +81,23 @@ def test_with_several_hosts_the_whole_path_is_named() -> None:
     assert made.with_settings([change]).send(Ether(src=FOREIGN, dst=OUTSIDE), "web").ports == ("esx1.vmnic0",)
 
 
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_names_may_have_dots_and_spaces(hosts: int) -> None:
+    made = Lab()
+    names = [f"esx{number + 1}.example.org" for number in range(hosts)]
+    for name in names:
+        made.host(name).vswitch("v.0", uplinks=["vmnic0"]).portgroup("VM Network 1.0")
+    made.vm("web.example.org", host=names[0], network="VM Network 1.0", mac=WEB)
+    to_all = "ff:ff:ff:ff:ff:ff"
+    bpdu = Dot3(src=WEB, dst="01:80:c2:00:00:00") / LLC() / STP()
+    for frame in (Ether(src=FOREIGN, dst=to_all), Ether(src=WEB, dst=to_all) / Raw(bytes(2000)), bpdu):
+        (drop,) = made.send(frame, "web.example.org").drops
+        assert drop.dropped is not None
+        change = smallest_change(made.wiring, drop.dropped)
+        assert change is not None
+        assert made.with_settings([change]).send(frame, "web.example.org").deliveries
+
+
 def test_each_change_ends_its_drops_of_a_replay() -> None:
     made = Lab.load(PCAPS / "guest-bridge.lab.yaml")
     replay = made.replay(PCAPS / "guest-bridge.pcap")
