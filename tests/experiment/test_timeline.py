@@ -146,7 +146,10 @@ def test_mistakes(capture: Path, tmp_path: Path, text: str, messages: list[str])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- at: 500 ms\n  move: {vm: a0, host: b}", 'line 2  [0].move: there is no port group "Prod a" on b; is "Prod b" meant?'),
+        (
+            "- at: 500 ms\n  move: {vm: a0, host: b}",
+            'line 2  [0].move: there is no port group "Prod a" on b; is "Prod b" meant?',
+        ),
         ("- {at: 500 ms, reopen: sw1.1}", "line 1  [0].reopen: sw1.1 is not err-disabled"),
     ],
 )
