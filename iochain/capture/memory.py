@@ -1,6 +1,6 @@
 """Where a capture's bytes lie while frames of them are under way: buffers of one size, used again when all are gone."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,18 @@ _WORTH_A_PAGE: Final = 1 << 16
 """Smaller buffers than this are many at once: a page more for each would be much memory."""
 
 
-def whole_pages(count: int) -> Bytes:
-    """An array of ``count`` bytes that begins with a page."""
+class Pages(NamedTuple):
+    """Memory that begins with a page, and its address, which numpy takes long to say."""
+
+    memory: Bytes
+    address: int
+
+
+def whole_pages(count: int) -> Pages:
+    """Pages of ``count`` bytes."""
     memory = np.empty(count + PAGE_BYTES, np.uint8)
     start = -memory.ctypes.data % PAGE_BYTES
-    return memory[start : start + count]
+    return Pages(memory[start : start + count], memory.ctypes.data + start)
 
 
 class BufferPool:
@@ -30,7 +37,7 @@ class BufferPool:
         """At most ``kept`` unused buffers wait for their next use."""
         self.buffer_bytes = buffer_bytes
         self._kept = kept
-        self._unused: list[Bytes] = []
+        self._unused: list[Pages] = []
 
     def buffer(self, needed: int = 0, position: int = 0) -> "Buffer":
         """A buffer of the pool's size, or a greater one of its own where more is needed.
@@ -42,7 +49,7 @@ class BufferPool:
         pages = self._unused.pop() if self._unused else whole_pages(PAGE_BYTES + self.buffer_bytes)
         return Buffer(pages, self.buffer_bytes, position, self)
 
-    def take_back(self, pages: Bytes) -> None:
+    def take_back(self, pages: Pages) -> None:
         """Keep the memory of a buffer that nobody uses any more."""
         if len(self._unused) < self._kept:
             self._unused.append(pages)
@@ -51,13 +58,15 @@ class BufferPool:
 class Buffer:
     """The pin of a batch: as long as somebody holds it, the addresses in the batch's rows are good."""
 
-    __slots__ = ("_filled", "_pages", "_pool", "address", "memory")
+    __slots__ = ("_filled", "_pages", "_pool", "_view", "address", "memory")
 
-    def __init__(self, pages: Bytes, size: int, position: int, pool: BufferPool | None) -> None:
-        """``size`` bytes of memory that is a page longer, and begins with one."""
+    def __init__(self, pages: Pages, size: int, position: int, pool: BufferPool | None) -> None:
+        """``size`` bytes of pages that are one more."""
         start = position % PAGE_BYTES
-        self.memory = pages[start : start + size]
-        self.address: int = self.memory.ctypes.data
+        self.memory = pages.memory[start : start + size]
+        self.address = pages.address + start
+        plain: Any = self.memory
+        self._view = memoryview(plain)
         self._pages = pages
         self._pool = pool
         self.holds(0)
@@ -68,8 +77,7 @@ class Buffer:
 
     def view(self, start: int = 0, stop: int | None = None) -> memoryview:
         """The bytes from ``start`` to ``stop``, to read into."""
-        plain: Any = self.memory
-        return memoryview(plain)[start:stop]
+        return self._view[start:stop]
 
     def holds(self, count: int) -> None:
         """Say that the first ``count`` bytes are filled: only they may be read, and only while this pin is held."""
@@ -87,14 +95,13 @@ class Collected:
         self.size = size
         self._slack = PAGE_BYTES if size >= _WORTH_A_PAGE else 1
         self._pages = whole_pages(size + self._slack)
-        self._address: int = self._pages.ctypes.data
         self.begin(position)
 
     def begin(self, position: int) -> None:
         """Forget what was collected; from now on it is for byte ``position`` of the file and those behind it."""
         start = position % self._slack
-        self._memory = known(self._pages[start : start + self.size])
-        self._start = self._address + start
+        self._memory = known(self._pages.memory[start : start + self.size])
+        self._start = self._pages.address + start
         self.filled = 0
 
     @property

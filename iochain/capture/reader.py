@@ -132,12 +132,14 @@ class CaptureReader:
             source.load()
             if len(source.rows):
                 ready.append(source)
+        if len(ready) == 1:
+            return self._limited(ready[0].take())
         lasts = [_last(source.rows) for source in ready if not source.is_finished]
         border = min(lasts, default=FOREVER)
         parts: list[Rows] = []
         pins: list[object] = []
         for source in ready:
-            count = len(source.rows) if border == FOREVER or len(ready) == 1 else count_until(source.rows, border)
+            count = len(source.rows) if border == FOREVER else count_until(source.rows, border)
             if count:
                 parts.append(source.rows[:count])
                 pins.extend(source.pins)

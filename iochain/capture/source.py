@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from iochain.batch import Instant, Rows, order_of
+from iochain.batch import Batch, Instant, Rows, order_of
 from iochain.capture.endings import CaptureError, CutShort, Damage, Ending
 from iochain.capture.formats import (
     BLOCK_BYTES,
@@ -21,7 +22,7 @@ from iochain.capture.formats import (
     Format,
 )
 from iochain.capture.interfaces import Clock, Interface, described, set_element, table_of
-from iochain.capture.memory import Buffer, BufferPool
+from iochain.capture.memory import Buffer, BufferPool, whole_pages
 from iochain.capture.streams import CaptureStream
 from iochain.capture.walkers import FLAWS, WALK, Flaw, Halt, walk_pcap, walk_pcapng
 from iochain.kernels.rows import MAX_TIME_NS, ROW
@@ -32,6 +33,11 @@ _LEAST_ROWS, _MOST_ROWS = 16, 1 << 14
 """Frames that are handed out at once: their rows, and what is read of their bytes, stay in the cache."""
 _STEP_BYTES: Final = 1 << 20
 """So much is read at once, and walked while it is in the cache."""
+_MEMORY, _POSITION, _END, _NEED, _RECORD, _ROWS = (
+    (WALK.names or ()).index(name) for name in ("memory", "position", "end", "need", "record", "rows")
+)
+_TIME_WORD, _ORDER_WORD = ((ROW.names or ()).index(name) for name in ("time_ns", "order"))  # words stand first
+_MORE, _BLOCK = int(Halt.MORE), int(Halt.BLOCK)
 _FIRST_INTERFACES: Final = 4
 _PCAP_MAGICS: Final = {
     magic.to_bytes(_MAGIC_BYTES, order): (order == "big", exponent)
@@ -75,11 +81,13 @@ class Source:
         self._other_links: Counter[str] = Counter()
         self._walks = np.zeros(1, WALK)
         self._walk: Any = self._walks[0]
+        self._numbers = self._walks.view(np.int64)  # the same: a field of a record takes several times as long
         self._walk["source"], self._walk["start_ns"], self._walk["stop_ns"] = number, start_ns, stop_ns
         self._table = table_of(_FIRST_INTERFACES)
-        self.pin = Buffer(np.empty(0, np.uint8), 0, 0, None)
+        self.pin = Buffer(whole_pages(0), 0, 0, None)
         self.pins: tuple[Buffer, ...] = ()
-        self._last, self._last_pin = self.rows, self.pin
+        self._last: npt.NDArray[np.int64] | None = None  # the row that waits, as words
+        self._last_pin = self.pin
         try:
             self._refill(PCAP_HEADER_BYTES)
             self.format = self._begin()
@@ -135,9 +143,10 @@ class Source:
     @property
     def until(self) -> Instant:
         """Every frame that comes is at or after this; only for a source that is not finished or has rows."""
-        for rows in (self.rows, self._last):
-            if len(rows):
-                return Instant(int(rows["time_ns"][0]), int(rows["order"][0]))
+        if len(self.rows):
+            return Instant(int(self.rows["time_ns"][0]), int(self.rows["order"][0]))
+        if self._last is not None:
+            return Instant(self._last.item(_TIME_WORD), self._last.item(_ORDER_WORD))
         return Instant(int(self._walk["latest_ns"]), order_of(self.number, self.frames + 1))
 
     def close(self) -> None:
@@ -153,6 +162,12 @@ class Source:
         """Read on until there are rows, or the source is finished."""
         while not (len(self.rows) or self.is_finished):
             self._load()
+
+    def take(self) -> Batch:
+        """Hand out all frames that are read."""
+        batch = Batch(self.rows, self.pins)
+        self.rows = self.rows[:0]
+        return batch
 
     def _begin(self) -> Format:
         """Recognise the capture by its first bytes and make its walk ready."""
@@ -198,44 +213,48 @@ class Source:
         The last frame waits for those that follow: it says when they come, so that a wire is done with those before.
         """
         if self._wants_more:
-            self._refill(int(self._walk["need"]))
+            self._refill(self._numbers.item(_NEED))
         rows = np.empty(self._capacity, ROW)
-        waited = len(self._last)
-        rows[:waited] = self._last
-        self.pins = (self.pin,) if not waited or self._last_pin is self.pin else (self._last_pin, self.pin)
-        self._walk["rows"] = waited
+        waited = 0
+        self.pins = (self.pin,)
+        if self._last is not None:
+            waited = 1
+            rows[:1].view(np.int64)[:] = self._last
+            if self._last_pin is not self.pin:
+                self.pins = (self._last_pin, self.pin)
+        self._numbers[_ROWS] = waited
         while True:
             halt = self._walker(self._walks, rows, self._table)
-            if halt == Halt.BLOCK:
+            if halt == _BLOCK:
                 self._read_block()
-            elif halt != Halt.MORE or self._is_at_end or not self._has_room:
+            elif halt != _MORE or self._is_at_end or not self._has_room:
                 break
             else:
                 self._fill()
-        self.rows = rows[: self._walk["rows"]]
-        self._wants_more = halt == Halt.MORE
+        count = self._numbers.item(_ROWS)
+        self._wants_more = halt == _MORE
         if halt == Halt.DAMAGED:
             self._finish(Damage(self._record_offset, FLAWS[Flaw(self._walk["damage"])]))
         elif halt == Halt.STOPPED:
             self._finish(None)
         elif self._wants_more and self._is_at_end:
             self._end_of_stream()
-        self._hold_last(len(self.rows) - waited)
+        self._last = None
+        if count and not self.is_finished:
+            self._hold_last(rows[count - 1 : count], count > waited)
+            count -= 1
+        self.rows = rows[:count]
 
-    def _hold_last(self, new: int) -> None:
-        """Take the last row out, unless nothing follows it; so many rows are new."""
-        count = len(self.rows) - 1
-        if self.is_finished or count < 0:
-            self._last = self.rows[:0]
-            return
-        self.rows, self._last = self.rows[:count], self.rows[count:].copy()
-        if new:
+    def _hold_last(self, row: Rows, is_new: bool) -> None:
+        """Keep the last row for the next time; it must not keep the rows before it alive."""
+        self._last = row.view(np.int64).copy()
+        if is_new:
             self._last_pin = self.pin
 
     @property
     def _has_room(self) -> bool:
         """Whether the piece has room for what the walk needs next."""
-        return int(self._walk["position"]) + int(self._walk["need"]) <= len(self.pin.memory)
+        return self._numbers.item(_POSITION) + self._numbers.item(_NEED) <= len(self.pin.memory)
 
     @property
     def _record_offset(self) -> int:
@@ -244,27 +263,28 @@ class Source:
 
     def _refill(self, needed: int) -> None:
         """Begin the next piece, what is left of this one at its front; it lies in its pages as the capture does."""
-        walk = self._walk
-        position, end = int(walk["position"]), int(walk["end"])
+        numbers = self._numbers
+        position, end, record = numbers.item(_POSITION), numbers.item(_END), numbers.item(_RECORD)
         piece = self._pool.buffer(needed, self._offset + position)
         self._pass_over(position - end, piece)
         left = max(end - position, 0)
         piece.memory[:left] = self.pin.memory[end - left : end]
         self.pin = piece
         self._offset += position
-        walk["memory"], walk["position"] = piece.address, 0
-        walk["record"] -= position
-        walk["end"] = left
+        numbers[_MEMORY], numbers[_POSITION], numbers[_END] = piece.address, 0, left
+        numbers[_RECORD] = record - position
         self._fill()
 
     def _fill(self) -> None:
         """Read on into the piece: a step, or more where the walk could not go on with that."""
-        walk = self._walk
-        end = int(walk["end"])
-        wanted = min(max(end + _STEP_BYTES, int(walk["position"]) + int(walk["need"])), len(self.pin.memory))
-        walk["end"] = end + self._stream.fill(self.pin.view(end, wanted))
-        self._is_at_end = int(walk["end"]) < wanted
-        self.pin.holds(int(walk["end"]))
+        numbers = self._numbers
+        end = numbers.item(_END)
+        needed = numbers.item(_POSITION) + numbers.item(_NEED)
+        wanted = min(max(end + _STEP_BYTES, needed), len(self.pin.memory))
+        end += self._stream.fill(self.pin.view(end, wanted))
+        numbers[_END] = end
+        self._is_at_end = end < wanted
+        self.pin.holds(end)
 
     def _pass_over(self, count: int, scratch: Buffer) -> None:
         """Read ``count`` bytes of a block that is skipped, and forget them."""
