@@ -16,7 +16,7 @@ from scapy.utils import PcapNgReader, PcapReader, PcapWriter
 from iochain.batch import Batch, batch_of, joined
 from iochain.capture import CaptureError, OutInterface, PcapDirectory, PcapngWriter, read_captures
 from iochain.capture.folder import file_names
-from iochain.capture.writer import option
+from iochain.capture.writer import ByPort, option
 from iochain.version import __version__
 
 TWO = [OutInterface("web → vSwitch0", "what web sends"), OutInterface("vmnic0")]
@@ -311,3 +311,54 @@ def test_reading_while_writing(tmp_path: Path) -> None:
         for piece in reader:
             writer.write(piece.batch, piece.batch.column("interface"), 1)
     assert seen(read_whole(str(tmp_path / "out"))[1]) == seen(read_whole(source)[1])
+
+
+def test_by_port_is_the_same(tmp_path: Path) -> None:
+    """Many frames at ports, tagged and padded, some packed on the other core; and into a folder."""
+    batch = joined(batch_of([(frame(i, 14 + i % 1500), i), (TAGGED, i)]) for i in range(1500))
+    batch.column("pad")[::7] = 5
+    ports = np.arange(len(batch)) % 3
+    batch.column("port")[:] = ports
+    tables = ByPort(np.array([1, 0, 1]), np.array([2, 0, 1], np.uint8))
+    with PcapngWriter(str(tmp_path / "rows"), TWO) as rows, PcapngWriter(str(tmp_path / "ports"), TWO) as by_port:
+        for _ in range(3):
+            rows.write(batch, tables.interface[ports], tables.direction[ports])
+            by_port.write_by_port(batch, tables)
+        assert (rows.bytes, rows.frames) == (by_port.bytes, by_port.frames)
+    assert (tmp_path / "rows").read_bytes() == (tmp_path / "ports").read_bytes()
+    with PcapDirectory(tmp_path / "a", TWO) as one, PcapDirectory(tmp_path / "b", TWO) as other:
+        one.write(batch, tables.interface[ports])
+        other.write_by_port(batch, tables)
+    for name in ("vmnic0.pcap", "web_vSwitch0.pcap"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("port", [-1, 2, 2**31 - 1])
+def test_ports_that_no_table_has(tmp_path: Path, port: int) -> None:
+    batch = batch_of([(frame(i), i) for i in range(3)])
+    batch.column("port")[:] = [0, port, 1]
+    with (
+        PcapngWriter(str(tmp_path / "made"), TWO) as writer,
+        pytest.raises(ValueError, match=f"port {port} of a frame is not among those to write"),
+    ):
+        writer.write_by_port(batch, ByPort(np.arange(2), np.ones(2, np.uint8)))
+    assert seen(read_whole(str(tmp_path / "made"))[1]) == [Sent(0, frame(0), 60)]
+
+
+def test_tables_are_checked(tmp_path: Path) -> None:
+    with PcapngWriter(str(tmp_path / "made"), TWO) as writer:
+        for tables in (ByPort(np.arange(3), np.ones(3, np.uint8)), ByPort(np.arange(2), np.full(2, 3, np.uint8))):
+            with pytest.raises(ValueError, match="must be from 0 to"):
+                writer.write_by_port(batch_of([]), tables)
+
+
+@pytest.mark.parametrize("length", [14, 43, 44, 45, 75, 76, 77, 108, 267, 268, 269, 300])
+@pytest.mark.parametrize("tag", [-1, 7])
+def test_frames_copied_in_steps(tmp_path: Path, length: int, tag: int) -> None:
+    batch = batch_of([(frame(i, length), i) for i in range(10)])
+    batch.column("tag")[:] = tag
+    path = str(tmp_path / "made")
+    with PcapngWriter(path, TWO) as writer:
+        writer.write(batch, 0)
+    again = read_whole(path)[1]
+    assert [again.frame_bytes(i) for i in range(10)] == [batch.frame_bytes(i) for i in range(10)]
