@@ -74,7 +74,7 @@ def _unknown(drop: DropCount, place: CapturedAt) -> str:
 
 def _reverse(drop: DropCount, place: CapturedAt) -> str:
     return (
-        f"frames from outside came in by one uplink only, and {drop.dropped.where.rpartition(' ')[2]} listens to "
+        f"frames from outside came in by one uplink only, and {drop.dropped.where.rpartition(' → ')[2]} listens to "
         "another. A physical switch floods to all uplinks; an entry rule (entry: …, at: …) can say by which they came"
     )
 

@@ -86,12 +86,13 @@ class Lab:
     def physical_switch(self, name: str, **keys: Any) -> "SwitchDraft":
         """A physical switch: ``count`` of its ports, ``mtu``, ``ageing`` …; the same one again where it is known."""
         fabric = self._level("fabric")
-        return SwitchDraft(self, name, _into(self, fabric.setdefault("switches", {}), name, keys))
+        return SwitchDraft(self, name, _into(self, _below(fabric, "switches"), name, keys))
 
     def cable(self, a: str, b: str, **keys: Any) -> Self:
         """A cable between two ports, like ``esx1.vmnic0`` and ``sw1.1``: ``latency``, or ``metres``; ``name``."""
         self._wiring = None
-        self._level("fabric").setdefault("cables", []).append({"ends": [a, b], **keys})
+        fabric = self._level("fabric")
+        fabric["cables"] = [*(fabric.get("cables") or ()), {"ends": [a, b], **keys}]
         return self
 
     def port(self, name: str) -> "PortHandle":
@@ -168,8 +169,7 @@ class Lab:
         return wiring
 
     def _level(self, name: str) -> dict[str, Any]:
-        level: dict[str, Any] = self.data.setdefault(name, {})
-        return level
+        return _below(self.data, name)
 
     def _edit(self, port: str, direction: Direction, edit: Callable[[Chain], None]) -> None:
         """Change a chain now, and again each time that the lab is wired."""
@@ -180,9 +180,17 @@ class Lab:
 def _into(lab: Lab, level: dict[str, Any], name: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     """Put keys under a name; the lab will be wired anew."""
     lab._wiring = None
-    known: dict[str, Any] = level.setdefault(name, {})
+    known = _below(level, name)
     known.update({key: _listed(value) for key, value in keys.items()})
     return known
+
+
+def _below(level: dict[str, Any], name: str) -> dict[str, Any]:
+    """What stands under a name; a new mapping where nothing does, as in a file that has only the name."""
+    if level.get(name) is None:
+        level[name] = {}
+    below: dict[str, Any] = level[name]
+    return below
 
 
 def _listed(value: Any) -> Any:
@@ -199,16 +207,16 @@ class HostDraft:
 
     def vswitch(self, name: str, **keys: Any) -> "VswitchDraft":
         """A standard switch of the host."""
-        return VswitchDraft(self, name, _into(self.lab, self.data.setdefault("vswitches", {}), name, keys))
+        return VswitchDraft(self, name, _into(self.lab, _below(self.data, "vswitches"), name, keys))
 
     def nic(self, name: str, **keys: Any) -> Self:
         """A physical NIC of the host: ``speed``, ``link``, ``mac``."""
-        _into(self.lab, self.data.setdefault("nics", {}), name, keys)
+        _into(self.lab, _below(self.data, "nics"), name, keys)
         return self
 
     def vmkernel(self, name: str, **keys: Any) -> "PortHandle":
         """A vmkernel adapter of the host."""
-        _into(self.lab, self.data.setdefault("vmkernel", {}), name, keys)
+        _into(self.lab, _below(self.data, "vmkernel"), name, keys)
         return PortHandle(self.lab, f"{self.name}.{name}")
 
 
@@ -222,7 +230,7 @@ class VswitchDraft:
 
     def portgroup(self, name: str, **keys: Any) -> "PortgroupDraft":
         """A port group of the switch."""
-        return PortgroupDraft(self, name, _into(self.host.lab, self.data.setdefault("portgroups", {}), name, keys))
+        return PortgroupDraft(self, name, _into(self.host.lab, _below(self.data, "portgroups"), name, keys))
 
 
 @define
@@ -254,8 +262,8 @@ class SwitchDraft:
     def port(self, name: str | int, **keys: Any) -> "PortHandle":
         """A port of the switch, with what it says itself: ``mode``, ``vlan``, ``bpdu_guard``, ``channel`` …"""
         counted = str(name).isdecimal() and int(name) in range(1, 1 + (self.data.get("count") or 0))
-        if keys or not (counted or str(name) in self.data.get("ports", {})):
-            _into(self.lab, self.data.setdefault("ports", {}), str(name), keys)
+        if keys or not (counted or str(name) in (self.data.get("ports") or {})):
+            _into(self.lab, _below(self.data, "ports"), str(name), keys)
         return PortHandle(self.lab, f"{self.name}.{name}")
 
 

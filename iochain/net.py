@@ -134,16 +134,16 @@ class Net:
 
         ValueError if the time is past, LookupError or ValueError if the lab has not what the action names.
         """
-        return self.live.at(_ns(time), action)
+        return self.live.at(as_ns(time), action)
 
     def every(self, period: "int | str", action: Action, start: "int | str | None" = None) -> Timer:
         """Have something happen again and again, first at ``start`` or a period from now; as :meth:`at` otherwise."""
-        period_ns = _ns(period)
-        return self.live.every(self.now_ns + period_ns if start is None else _ns(start), period_ns, action)
+        period_ns = as_ns(period)
+        return self.live.every(self.now_ns + period_ns if start is None else as_ns(start), period_ns, action)
 
     def run(self, until: "int | str") -> list[Fate]:
         """Run up to a moment; what happens at that moment is left for later. ValueError if it is past."""
-        until_ns = _ns(until)
+        until_ns = as_ns(until)
         if until_ns < self.now_ns:
             past, now = format_time(until_ns), format_time(self.now_ns)
             raise ValueError(f"{past} is in the past: it is {now} already")
@@ -168,7 +168,7 @@ class Net:
         if len(data) < ETHERNET_BYTES:
             raise ValueError(f"{len(data)} bytes are no Ethernet frame ({ETHERNET_BYTES} at least)")
         port = self.wiring.port(at).number
-        time_ns = self.now_ns if time is None else _ns(time)
+        time_ns = self.now_ns if time is None else as_ns(time)
         if time_ns < self.now_ns:
             past, now = format_time(time_ns), format_time(self.now_ns)
             raise ValueError(f"a frame cannot be sent at {past}: it is {now} already")
@@ -238,7 +238,7 @@ class _Offered(NamedTuple):
     mss: int  # the segment size that it says itself, or 0
 
 
-def _ns(time: "int | str") -> int:
+def as_ns(time: "int | str") -> int:
     """A time as a number of ns, from that number or from text like ``5 s``. ValueError if it is none."""
     if isinstance(time, int) and not isinstance(time, bool) and 0 <= time <= MAX_TIME_NS:
         return time

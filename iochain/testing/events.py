@@ -139,15 +139,19 @@ def changes(draw: st.DrawFn, /, lab: Lab) -> str:
 
 def _names(lab: Lab, kind: str) -> list[str]:
     """The things of a kind, as settings name them."""
-    hosts = lab.data.get("hosts", {})
     if kind == "options":
         return ["options"]
     if kind == "vm":
-        return [f"vm.{name}" for name, vm in lab.data.get("vms", {}).items() if "vnics" not in (vm or {})]
-    found = {f"vswitch.{name}": switch for host in hosts.values() for name, switch in host["vswitches"].items()}
+        return [f"vm.{name}" for name, vm in _below(lab.data, "vms") if "vnics" not in (vm or {})]
+    switches = [both for _, host in _below(lab.data, "hosts") for both in _below(host, "vswitches")]
     if kind == "vswitch":
-        return sorted(found)
-    return sorted({f"portgroup.{name}" for switch in found.values() for name in switch.get("portgroups", {})})
+        return sorted({f"vswitch.{name}" for name, _ in switches})
+    return sorted({f"portgroup.{name}" for _, switch in switches for name, _ in _below(switch, "portgroups")})
+
+
+def _below(data: Any, name: str) -> list[tuple[str, Any]]:
+    """The names below a key of a lab's data, and what they hold; none where the key, or its value, is not there."""
+    return list(((data or {}).get(name) or {}).items())
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,7 @@ from iochain.chain import Reason
 from iochain.engine.counters import Counters
 from iochain.experiment.agenda import Timer
 from iochain.experiment.live import Action
-from iochain.net import Net, Outcome
+from iochain.net import Net, Outcome, as_ns
 from iochain.replay import Fate
 from iochain.testing.framebytes import FrameBytes
 from iochain.testing.played import Event, Send
@@ -119,9 +119,10 @@ class CheckedNet:
         """
         frame = packet if isinstance(packet, FrameBytes) else FrameBytes(bytes(packet))
         before = self._sums()
+        moment_ns = self.now_ns if time_ns is None else as_ns(time_ns)  # events may take the net's own time further
         outcome = self.net.send(frame, at, time_ns)
         grown = {name: count - before[name] for name, count in self._sums().items()}
-        sent = Sent(frame, self.wiring.port(at).name, self.now_ns, outcome, self.wiring, grown)
+        sent = Sent(frame, self.wiring.port(at).name, moment_ns, outcome, self.wiring, grown)
         self.sent.append(sent)
         return sent
 
@@ -144,12 +145,13 @@ class CheckedNet:
     def play(self, events: Iterable[Event]) -> list[Sent]:
         """Have events happen at their times, one after the other; gives the frames that were sent.
 
-        What cannot happen in this lab, or not at that moment, does not.
+        One whose time is past, as a frame before it was held so long, happens at once. What cannot happen in this lab,
+        or not at that moment, does not.
         """
         sent: list[Sent] = []
         for event in events:
             if isinstance(event, Send):
-                sent.append(self.send(event.frame, event.at, event.time_ns))
+                sent.append(self.send(event.frame, event.at, max(event.time_ns, self.now_ns)))
                 continue
             if event.time_ns > self.now_ns:
                 self.run(event.time_ns)

@@ -262,6 +262,20 @@ def test_a_lab_that_ran_takes_up_changes_of_its_data() -> None:
     assert [port.vlan for port in unchanged.start().wiring.ports if port.name == "web"] == [20]
 
 
+def test_what_a_file_only_names_can_be_described(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yaml"
+    switch = "vSwitch0: {uplinks: [vmnic0], portgroups: {Prod: }}"
+    path.write_text(f"hosts: {{esx1: {{nics: {{vmnic0: }}, vmkernel: , vswitches: {{{switch}}}}}}}\nvms:\nfabric:\n")
+    lab = Lab.load(path)
+    host = lab.host("esx1").nic("vmnic0", speed="1 Gbit/s")
+    host.vswitch("vSwitch0").portgroup("Prod", vlan=10).vm("web")
+    host.vmkernel("vmk0", network="Prod")
+    lab.physical_switch("sw1", count=1)
+    lab.cable("esx1.vmnic0", "sw1.1")
+    assert [port.name for port in lab.wiring.ports] == ["vmnic0", "vmk0", "web", "sw1.1"]
+    assert lab.effective("Prod").vlan.value == 10
+
+
 def test_a_lab_says_what_it_is() -> None:
     lab = Lab("7.0", captured_at="uplink")
     lab.host("esx1").vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod", vlan=10).vm("web")

@@ -289,6 +289,14 @@ def test_a_hint_where_many_frames_are_dropped_as_if_let_in_wrongly(
         assert [hint for hint in hints if all(word in hint for word in words)]
 
 
+def test_a_hint_names_the_whole_port(tmp_path: Path) -> None:
+    made = lab(captured_at="guest")
+    made.data["hosts"]["esx1"]["vswitches"]["vSwitch0"]["portgroups"]["Other"]["teaming"] = {"active": ["vmnic0"]}
+    made.data["vms"]["the db"] = made.data["vms"].pop("db")
+    hints = made.replay(capture(tmp_path, frame(OUTSIDE, tci=20)), at="vmnic1").hints
+    assert [hint for hint in hints if " and the db listens to another" in hint]
+
+
 def test_no_hint_where_drops_are_by_design(tmp_path: Path) -> None:
     made = Lab()
     made.host("esx1").vswitch("vSwitch0").portgroup("Prod").vm("web", mac=WEB)

@@ -12,6 +12,7 @@ from iochain import Lab
 from iochain.experiment.actions import LinkDown, Move, PowerOff, PowerOn
 from iochain.testing import (
     CheckedNet,
+    FrameBytes,
     Happening,
     Send,
     actions,
@@ -186,6 +187,30 @@ def test_what_can_happen_is_of_the_lab() -> None:
     lab.host("esx1").vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod").vm("web")
     for kind in (PowerOn, LinkDown, Move):
         assert isinstance(find(actions(lab), lambda one, kind=kind: isinstance(one, kind), settings=searching), kind)  # type: ignore[misc]
+
+
+def test_changes_of_a_lab_that_says_nearly_nothing() -> None:
+    lab = Lab(vms=None)
+    lab.host("esx1").nic("vmnic0")
+    assert find(changes(lab), lambda change: change.startswith("options."), settings=searching)
+    lab.data["hosts"]["esx1"]["vswitches"] = {"vSwitch0": None}
+    assert find(changes(lab), lambda change: change.startswith("vswitch.vSwitch0."), settings=searching)
+
+
+def test_what_comes_while_another_frame_is_held_happens_behind_it() -> None:
+    made = Lab()
+    shaping = {"average": "8 kbit/s", "peak": "8 kbit/s", "burst": "100 B"}
+    group = made.host("esx1").vswitch("vSwitch0").portgroup("Prod", shaping=shaping)
+    group.vm("web", mac="00:50:56:00:00:01")
+    group.vm("db", mac="00:50:56:00:00:02")
+    net = CheckedNet(made.start())
+    for moment in range(1, 10):
+        net.at(f"{moment} s", lambda live: None)
+    frame = FrameBytes.of("005056000002 005056000001 88b5", 1450)
+    sent = net.play([Send(frame, "web", time_ns) for time_ns in (0, 0, 10**6)])
+    assert [one.outcome.ports for one in sent] == [("db",)] * 3
+    assert [one.time_ns for one in sent] == [0, 0, 10**9]
+    assert net.now_ns > 10**9
 
 
 @given(st.data())
