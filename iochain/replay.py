@@ -13,7 +13,16 @@ from attrs import define, field, frozen
 from attrs.converters import optional
 
 from iochain.batch import EMPTY, FOREVER, Batch, Instant, Waiting, joined, source_and_serial
-from iochain.capture import CaptureReader, OutInterface, PcapDirectory, PcapngWriter, Source, read_captures
+from iochain.capture import (
+    CaptureError,
+    CaptureReader,
+    OutInterface,
+    PcapDirectory,
+    PcapngWriter,
+    Source,
+    read_captures,
+)
+from iochain.capture.folder import file_names
 from iochain.capture.reader import PIECE_BYTES
 from iochain.capture.writer import ByPort
 from iochain.chain import From, Port, PortKind, Reason
@@ -164,7 +173,7 @@ def replay(
     names = tuple(fspath(capture) for capture in captures)
     runner = _Runner(wiring, names, chosen)
     first = last = None
-    with open_output(wiring, chosen) as output:
+    with open_output(wiring, chosen, names) as output:
         for fates in runner.windows(output, progress):
             for times_ns in _ends(fates):
                 first = times_ns[0] if first is None else min(first, times_ns[0])
@@ -477,16 +486,33 @@ def comment_of(dropped: Dropped) -> str:
     return f"dropped, {dropped.where}, {dropped}{setting}"
 
 
-def open_output(wiring: Wiring, options: Options) -> Any:
-    """Where the frames of a replay go: a pcapng file, standard output, a folder of pcaps, or nowhere."""
+def open_output(wiring: Wiring, options: Options, captures: Sequence[str] = ()) -> Any:
+    """Where the frames of a replay go: a pcapng file, standard output, a folder of pcaps, or nowhere.
+
+    CaptureError if it cannot be written, or one of the captures would be overwritten.
+    """
     if options.output is None:
         return nullcontext()
     interfaces = [OutInterface(port.name, _description(port)) for port in wiring.ports]
     if not any(port.uplink for port in wiring.ports):
         interfaces.append(OutInterface("nowhere", "frames that could enter the lab nowhere"))
     is_folder = options.output.endswith(("/", "\\")) or Path(options.output).is_dir()
+    files = file_names([one.name for one in interfaces]) if is_folder else [""]
+    read = set(filter(None, map(_file_of, captures)))
+    for path in (Path(options.output) / file for file in files):
+        if _file_of(path) in read:
+            raise CaptureError(f"{path}: would overwrite a capture that is read")
     kind: Any = PcapDirectory if is_folder else PcapngWriter
     return _Output(wiring, kind(options.output, interfaces), options.points)
+
+
+def _file_of(path: str | Path) -> tuple[int, int] | None:
+    """Which file a path leads to, by device and number; None if it leads to none."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _description(port: Port) -> str:

@@ -53,6 +53,7 @@ def check(
 
     A statement that does not hold comes with its witness: a capture of one frame, which replays to what is said.
     """
+    options.refuse_overwriting("--junit", junit, lab_path, policy_path)
     opened = options.open_lab(lab_path, settings, ())
     from iochain.cli.check_documents import check_document, junit_text
     from iochain.cli.check_text import check_text

@@ -42,6 +42,7 @@ def coverage(
     """
     if not captures and not merge:
         raise click.UsageError("name captures, or earlier runs with --merge")
+    options.refuse_overwriting("-o", output, *captures, lab_path)
     from iochain.testing.coverage import Coverage, covering
 
     total, damaged = Coverage(), False

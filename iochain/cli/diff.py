@@ -58,6 +58,7 @@ def diff(
     """
     if "-" in captures:
         raise click.UsageError("standard input is read once; a comparison reads its captures twice")
+    options.refuse_overwriting("--samples", samples, lab_a, lab_b, *captures)
     opened_a = options.open_lab(lab_a, (*settings, *settings_a), ())
     opened_b = options.open_lab(lab_b, (*settings, *settings_b), ())
     from iochain.cli.diff_documents import diff_document, diff_text

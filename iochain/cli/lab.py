@@ -82,6 +82,7 @@ def draw(path: str, settings: tuple[str, ...], output: str | None) -> None:
     \b
     iochain lab draw lab.yaml -o lab.svg
     """
+    options.refuse_overwriting("-o", output, path)
     opened = options.open_lab(path, settings, ())
     from iochain.topology.drawing import draw as drawn
 
@@ -99,6 +100,7 @@ def infer(captures: tuple[str, ...], output: str | None, force: bool) -> None:
     """
     if output is not None and Path(output).exists() and not force:
         raise click.UsageError(f"{output} is there already; --force overwrites it")
+    options.refuse_overwriting("-o", output, *captures)
     from iochain.inference import infer as inferred_from
 
     inferred = inferred_from(captures)

@@ -1,6 +1,7 @@
 """Options that several commands have, and the lab that they name."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -75,6 +76,15 @@ def open_lab(path: str | None, settings: Sequence[str], captures: Sequence[str])
 
     inferred = infer(captures)
     return OpenedLab(Lab.of(load_text(inferred.text, "inferred lab", settings)), inferred.text, inferred.summary)
+
+
+def refuse_overwriting(option: str, output: str | None, *inputs: str | None) -> None:
+    """Refuse to write over a file that the command reads. UsageError if it would be."""
+    if output is None or not Path(output).is_file():
+        return
+    for one in inputs:
+        if one is not None and Path(one).exists() and Path(output).samefile(one):
+            raise click.UsageError(f"{option} {output} would overwrite a file that is read")
 
 
 def engine_of(engine: str | None) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -81,7 +80,8 @@ def replay(
     iochain replay web.pcapng --lab lab.yaml -o out.pcapng
     iochain replay web.pcapng --lab lab.yaml --set portgroup.Prod.vlan=20 --only drops
     """
-    _refuse(captures, output, as_json, only, points)
+    _refuse(output, as_json, only, points)
+    options.refuse_overwriting("-o", output, *captures, lab_path, rest.get("timeline"))
     opened = options.open_lab(lab_path, settings, captures)
     from iochain.cli.documents import replay_document
     from iochain.cli.progress import ShownProgress
@@ -111,9 +111,7 @@ def replay(
     return 2 if result.damaged else 0
 
 
-def _refuse(
-    captures: Sequence[str], output: str | None, as_json: bool, only: str | None, points: Sequence[str] | None
-) -> None:
+def _refuse(output: str | None, as_json: bool, only: str | None, points: Sequence[str] | None) -> None:
     """Say what cannot go together, before anything is written."""
     if only and points:
         raise click.UsageError("--only drops and --points both say what is written: give one of them")
@@ -121,8 +119,3 @@ def _refuse(
         raise click.UsageError("-o - and --json would both write to standard output")
     if points and output is None:
         raise click.UsageError("--points says what is written: give -o too")
-    if output is None or output == "-":
-        return
-    for capture in captures:
-        if Path(output).exists() and Path(capture).exists() and Path(output).samefile(capture):
-            raise click.UsageError(f"-o {output} would overwrite a capture that is read")

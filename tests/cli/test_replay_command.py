@@ -120,7 +120,7 @@ def test_text_and_document_agree_and_nothing_is_longer_than_a_page() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["-o", CAPTURE], "would overwrite a capture"),
+        (["-o", CAPTURE], "would overwrite a file that is read"),
         (["-o", "-", "--json"], "both write to standard output"),
         (["--only", "drops", "--points", "dropped", "-o", "x/"], "give one of them"),
         (["--points", "dropped"], "give -o too"),
