@@ -99,10 +99,8 @@ class Ways:
             end = self._meet(batch, first)
             self._take(batch, first, end, kinds, whys, NOT_LOOKED_AT, skips=True)
         self.decider.statistics.frames += len(batch)
-        if not kinds.any():
-            return Sent(batch, _NOTHING, _NOTHING, whys[:0], _NOTHING, _NOTHING, kinds, False)
-        on, waiting, lost, apart, unknown = (_of_kind(batch, kinds, kind) for kind in range(UNKNOWN + 1))
-        return Sent(on, waiting, lost, whys[kinds == LOST], apart, unknown, kinds, asks)
+        on, waiting, lost, apart, unknown = _by_kind(batch, kinds)
+        return Sent(on, waiting, lost, whys[kinds == LOST] if len(lost) else whys[:0], apart, unknown, kinds, asks)
 
     def _take(
         self,
@@ -365,12 +363,17 @@ def _marked(batch: Batch, requests: Requests) -> bool:
     return requests.mark(batch.rows)
 
 
-def _of_kind(batch: Batch, kinds: npt.NDArray[np.uint8], kind: int) -> Batch:
-    is_chosen = kinds == kind
-    count = int(np.count_nonzero(is_chosen))
-    if count == len(batch):
-        return batch
-    return batch.taken(np.flatnonzero(is_chosen)) if count else _NOTHING
+def _by_kind(batch: Batch, kinds: npt.NDArray[np.uint8]) -> list[Batch]:
+    """The rows of each kind; those of most windows are all of one."""
+    parts = [_NOTHING] * (UNKNOWN + 1)
+    if len(kinds) and (kinds == kinds[0]).all():
+        parts[int(kinds[0])] = batch
+        return parts
+    for kind in range(UNKNOWN + 1):
+        found = np.flatnonzero(kinds == kind)
+        if len(found):
+            parts[kind] = batch.taken(found)
+    return parts
 
 
 def _slots(count: int, width: int) -> npt.NDArray[np.int64]:
