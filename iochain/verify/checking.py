@@ -55,7 +55,7 @@ class Witness:
 
 @frozen
 class Violation:
-    """A statement that does not hold: the witness, the setting that decided, and one that would mend it."""
+    """A statement that does not hold: the witness, the setting that decided if a single one did, one that mends it."""
 
     witness: Witness
     setting: From | None
@@ -193,17 +193,9 @@ def _violation(lab: Lab, rule: Rule, suspect: Suspect, witness: Witness, setting
     vlans = sorted(rule.vlans)[:2] if isinstance(rule, Only) else ()
     where = Suspect(suspect.frame, suspect.sender, lab.wiring.port(witness.port).number)
     change = deciding(lab, where, is_broken, vlans)
-    if change is not None:
-        return Violation(witness, change.setting, change.text)
-    return Violation(witness, _last_setting(witness), None)
-
-
-def _last_setting(witness: Witness) -> From | None:
-    """The last setting that a stage went by on the frame's way to the port where it shows."""
-    steps = witness.outcome.explanation.steps
-    ends = (f"{witness.at} →", f"→ {witness.port}")
-    near = [step for step in steps if not step.is_drop and any(end in step.where for end in ends)]
-    return next((step.setting for step in reversed(near) if step.setting is not None), None)
+    if change is None:
+        return Violation(witness, None, None)
+    return Violation(witness, change.setting, change.text)
 
 
 def _drop(wiring: Wiring, witness: Witness) -> Dropped | None:

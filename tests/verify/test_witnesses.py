@@ -91,6 +91,11 @@ def test_the_setting_that_decided_is_told() -> None:
     assert refused.change == "portgroup.Prod.forged_transmits=accept"
 
 
+def test_where_no_single_setting_decides_none_is_told() -> None:
+    within = violation(lab_of(), "isolated: [web, db]")
+    assert (within.setting, within.change) == (None, None)
+
+
 def refuses_a_service(frame: Frame, port: Port) -> Verdict:
     """A stage of a user's own, with borders that nobody told of."""
     if frame.tcp is not None and frame.destination_port == 2222:
