@@ -102,8 +102,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(f"{'':<46}  never: {never}")
     path = config.getoption("--iochain-cov")
     if path:
-        coverage.write(path)
-        terminalreporter.write_line(f"written to {path}")
+        try:
+            coverage.write(path)
+        except OSError as problem:
+            terminalreporter.write_line(f"{path}: cannot be written: {problem.strerror}", red=True)
+        else:
+            terminalreporter.write_line(f"written to {path}")
 
 
 @pytest.fixture
@@ -142,20 +146,23 @@ def pytest_runtest_makereport(
     report = yield
     folder = item.config.getoption("--iochain-pcap")
     if folder and report.when == "call" and report.failed:
-        for path, frames in _kept(item, Path(folder)):
-            report.sections.append(("iochain", f"{frames} frames are kept in {path}"))
+        report.sections += [("iochain", said) for said in _kept(item, Path(folder))]
     return report
 
 
-def _kept(item: pytest.Item, folder: Path) -> Iterator[tuple[Path, int]]:
-    """Captures of an item's nets, and how many frames are in each."""
+def _kept(item: pytest.Item, folder: Path) -> Iterator[str]:
+    """Keeps the frames of an item's nets; gives for each what is to be said of its capture."""
+    from iochain.capture import CaptureError
     from iochain.testing.keeping import keep
 
     name = re.sub(r"[^\w.-]+", "_", item.nodeid).strip("_")
     for running in item.stash.get(_NETS, []):
         if running.sent:
             path = folder / f"{name}.pcapng"
-            yield path, keep(running.sent, running.wiring, path)
+            try:
+                yield f"{keep(running.sent, running.wiring, path)} frames are kept in {path}"
+            except (CaptureError, OSError) as problem:  # the test has failed for a reason of its own, which is told
+                yield f"its frames cannot be kept: {problem}"
 
 
 def _named(request: pytest.FixtureRequest) -> tuple[str, tuple[str, ...]]:

@@ -195,6 +195,15 @@ def test_it(net, port):
     assert frames[0].startswith(bytes.fromhex("005056000002005056000099"))
 
 
+def test_what_cannot_be_written_is_told_beside_the_results(run: pytest.Pytester) -> None:
+    test = 'def test_it(net):\n    net.send(TO_DB, at="web").reaches("far")\n'
+    marked = f'@pytest.mark.lab("lab.yaml")\n{test}'
+    done = ran(run, marked, "--iochain-pcap", "lab.yaml/kept", "--iochain-cov", "lab.yaml/coverage.json")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["its frames cannot be kept: *lab.yaml*", "lab.yaml/coverage.json: cannot be written: *"])
+    assert "INTERNALERROR" not in str(done.stdout)
+
+
 def test_nothing_is_kept_where_nothing_failed_or_nobody_asked(run: pytest.Pytester) -> None:
     test = '@pytest.mark.lab("lab.yaml")\ndef test_it(net):\n    net.send(TO_DB, at="web").reaches({!r})\n'
     ran(run, test.format("db"), "--iochain-pcap", "kept").assert_outcomes(passed=1)
