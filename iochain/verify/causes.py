@@ -4,7 +4,6 @@ The labs' data are compared key by key. Each difference is put into the old lab 
 if it fares as in the new lab, that is the setting that decided.
 """
 
-import copy
 import tempfile
 from collections.abc import Iterator
 from itertools import islice
@@ -79,8 +78,7 @@ class Causes:
     def _wiring(self, one: Apart) -> Wiring | None:
         """The old lab with one difference; None where that is no lab."""
         if one.path not in self._wirings:
-            lab = Lab()
-            lab.data = copy.deepcopy(plain_data(self.old.data))
+            lab = self.old.with_settings(())  # with the stages that were put into its chains, and data of its own
             level = lab.data
             for part in one.path[:-1]:
                 level = level.setdefault(str(part), {})
@@ -90,7 +88,7 @@ class Causes:
                 level[str(one.path[-1])] = one.value
             try:
                 self._wirings[one.path] = lab.wiring
-            except LabError:
+            except (LabError, LookupError, ValueError):  # a chain may lack the neighbour of a user's stage
                 self._wirings[one.path] = None
         return self._wirings[one.path]
 

@@ -8,7 +8,9 @@ import pytest
 
 from iochain.batch import source_and_serial
 from iochain.capture import read_captures
+from iochain.chain import Drop, Port, Reason, Verdict
 from iochain.cli import main
+from iochain.frame import Frame
 from iochain.lab import Lab
 from iochain.replay import Options
 from iochain.verify.difference import difference, write_samples
@@ -69,6 +71,21 @@ def test_of_several_differences_the_one_that_decided_is_told() -> None:
     largest = result.groups[0]
     assert largest.setting is not None
     assert largest.setting.key.endswith("portgroups.Monitor.promiscuous")
+
+
+def test_stages_of_users_are_there_when_causes_are_tried() -> None:
+    def refuse(frame: Frame, port: Port) -> Verdict:
+        return Drop(Reason.STAGE, "not here")
+
+    old = Lab.load(LAB, ["vm.db.mac=00:50:56:00:00:09"])
+    new = old.with_settings(["portgroup.Monitor.promiscuous=accept", "portgroup.Prod.forged_transmits=accept"])
+    for lab in (old, new):
+        lab.port("sniffer").output.insert(refuse, after="vlan")
+    old, new = old.with_settings(["portgroup.Monitor.promiscuous=reject"]), new.with_settings(())
+    result = difference(old, new, [CAPTURE])
+    (seen,) = (group for group in result.groups if not group.old and any(one.port == "sniffer" for one in group.new))
+    assert seen.setting is not None
+    assert seen.setting.key.endswith("portgroups.Monitor.promiscuous")
 
 
 def test_part_of_a_capture() -> None:
