@@ -1,18 +1,17 @@
 """A lab that runs: frames are sent, events happen, time goes by, and each frame's fate comes back with its reasons."""
 
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
 from attrs import define, field, frozen
 
-from iochain.batch import EMPTY, FOREVER, Batch, Instant, batch_of, order_of
+from iochain.batch import EMPTY, FOREVER, Instant, order_of
 from iochain.engine.explanation import Explanation
 from iochain.engine.network import Engine
 from iochain.engine.running import RunningNetwork
 from iochain.experiment.agenda import Timer
 from iochain.experiment.links import Failover
-from iochain.experiment.live import Action, Live
+from iochain.experiment.live import Action, Live, Offered, entering
 from iochain.experiment.running import Experiment
 from iochain.kernels.rows import ETHERNET_BYTES, MAX_TIME_NS
 from iochain.replay import Fate, fates_of
@@ -75,7 +74,7 @@ class Net:
     experiment: Experiment = field(init=False)
     sent: int = 0
     _others: list[Fate] = field(factory=list)  # fates of other frames, while one was sent
-    _line: list["_Offered"] = field(factory=list)  # a heap of frames that the network was not yet told of
+    _line: list[Offered] = field(factory=list)  # a heap of frames that the network was not yet told of
 
     def __attrs_post_init__(self) -> None:
         self.experiment = Experiment.of(self.wiring, engine=self.engine)
@@ -162,7 +161,7 @@ class Net:
         """Undo what stages wrote to their tables: the lab is as it was before."""
         self.network.restore()
 
-    def _told(self, packet: "Packet | bytes", at: str, time: "int | str | None") -> "_Offered":
+    def _told(self, packet: "Packet | bytes", at: str, time: "int | str | None") -> Offered:
         """A frame, checked. ValueError or LookupError if it cannot be sent so."""
         data = packet if isinstance(packet, bytes) else bytes(packet)
         if len(data) < ETHERNET_BYTES:
@@ -173,27 +172,15 @@ class Net:
             past, now = format_time(time_ns), format_time(self.now_ns)
             raise ValueError(f"a frame cannot be sent at {past}: it is {now} already")
         self.sent += 1
-        missing = getattr(data, "wire_length", len(data)) - len(data)
-        return _Offered(time_ns, order_of(0, self.sent), data, port, missing, getattr(data, "mss", 0))
-
-    def _batch(self, offered: "list[_Offered]") -> Batch:
-        """Frames as one batch, whose bytes lie in one piece of memory however many they are."""
-        batch = batch_of([(one.data, one.time_ns) for one in offered])
-        batch.rows["order"] = [one.order for one in offered]
-        batch.rows["port"] = [one.port for one in offered]
-        batch.rows["wire_length"] += np.array([one.missing for one in offered], np.int32)
-        batch, _ = self.network.recognise(batch, entering=False)
-        said = np.array([one.mss for one in offered], np.uint16)
-        batch.rows["mss"] = np.where(said > 0, said, batch.rows["mss"])
-        return batch
+        return Offered(time_ns, order_of(0, self.sent), data, port)
 
     def _put_in_line(self, end_ns: int) -> None:
         """Tell the network of the frames that were offered for a time before ``end_ns``."""
-        due: list[_Offered] = []
+        due: list[Offered] = []
         while self._line and self._line[0].time_ns < end_ns:
             due.append(heappop(self._line))
         if due:
-            self.network.offer(self._batch(due))
+            self.network.offer(entering(self.network, due))
 
     def _fates(self, until_ns: int) -> list[Fate]:
         """Run up to a moment."""
@@ -204,10 +191,10 @@ class Net:
         self.experiment.agenda.now_ns = until_ns
         return found
 
-    def _until_nothing_is_held(self, sent: "_Offered") -> list[Fate]:
+    def _until_nothing_is_held(self, sent: Offered) -> list[Fate]:
         """Run a frame of this moment to its end, with the events and the frames in line that come meanwhile."""
         self._put_in_line(sent.time_ns + 1)
-        batch = self._batch([sent])
+        batch = entering(self.network, [sent])
         found: list[Fate] = []
         while True:
             until = self._next()
@@ -225,17 +212,6 @@ class Net:
         waiting = [] if next_ns is None else [next_ns]
         waiting += [one.time_ns for one in self._line[:1]]
         return Instant(min(waiting)) if waiting else FOREVER
-
-
-class _Offered(NamedTuple):
-    """A frame that waits to be sent; the order of these is that of time, then of being told."""
-
-    time_ns: int
-    order: int
-    data: bytes
-    port: int
-    missing: int  # bytes that a snap length cut
-    mss: int  # the segment size that it says itself, or 0
 
 
 def as_ns(time: "int | str") -> int:

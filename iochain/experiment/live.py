@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 from attrs import define, field
 
 from iochain.batch import Batch, batch_of, order_of
@@ -44,6 +45,36 @@ class Made(NamedTuple):
     data: bytes
     port: int
     tag: int | None = None
+
+
+class Offered(NamedTuple):
+    """A frame that a port's client sends, at its time; the order of these is that of time, then of being told."""
+
+    time_ns: int
+    order: int
+    data: bytes
+    port: int
+
+
+def entering(network: RunningNetwork, offered: Sequence[Offered]) -> Batch:
+    """Frames as one batch, whose bytes lie in one piece of memory however many they are.
+
+    Bytes with a ``wire_length`` and an ``mss`` of their own (:class:`iochain.testing.FrameBytes`) are taken at their
+    word, as long as that and as asking for segments of that size.
+    """
+    batch = batch_of([(one.data, one.time_ns) for one in offered])
+    batch.rows["order"] = [one.order for one in offered]
+    batch.rows["port"] = [one.port for one in offered]
+    batch.rows["wire_length"] += np.array([_missing(one.data) for one in offered], np.int32)
+    batch, _ = network.recognise(batch, entering=False)
+    said = np.array([getattr(one.data, "mss", 0) for one in offered], np.uint16)
+    batch.rows["mss"] = np.where(said > 0, said, batch.rows["mss"])
+    return batch
+
+
+def _missing(data: bytes) -> int:
+    """The bytes that a snap length cut."""
+    return int(getattr(data, "wire_length", len(data)) - len(data))
 
 
 Action: TypeAlias = Applied | Callable[["Live"], object]
@@ -127,10 +158,9 @@ class Live:
     def enter(self, data: bytes, port: int) -> int:
         """A frame that whoever is behind a port sends now; gives its order number."""
         self._serial += 1
-        batch = batch_of([(data, self.now_ns)], SENT, self._serial)
-        batch.rows["port"] = port
-        self.network.offer(batch)
-        return int(batch.rows["order"][0])
+        order = order_of(SENT, self._serial)
+        self.network.offer(entering(self.network, [Offered(self.now_ns, order, data, port)]))
+        return order
 
     def replug(self, port: Port, input_chain: Chain, output_chain: Chain) -> None:
         """A running port has other attributes, other chains, perhaps another switch: the engine takes them up.

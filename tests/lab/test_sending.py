@@ -13,6 +13,7 @@ from iochain import Lab
 from iochain.batch import batch_of, order_of
 from iochain.chain import Reason
 from iochain.engine.explanation import Explanation
+from iochain.experiment.actions import Send
 from iochain.testing import FrameBytes
 
 WEB, DB, ROUTER, EVERYONE = "00:50:56:00:00:01", "00:50:56:00:00:02", "02:00:00:00:00:fe", "ff:ff:ff:ff:ff:ff"
@@ -328,3 +329,15 @@ def test_a_frame_that_was_cut_is_as_long_as_it_was() -> None:
     cut = FrameBytes(whole[:60], wire_length=len(whole))
     assert [fate.reason for fate in two_vms().send(cut, "web").drops] == [Reason.MTU_EXCEEDED]
     assert two_vms().send(whole[:60], "web").ports == ("vmnic0",)
+
+
+def test_an_action_sends_as_a_call_does() -> None:
+    large = bytes(Ether(src=WEB, dst=ROUTER) / IP(src="10.0.0.1", dst="10.0.0.2") / TCP() / bytes(4000))
+    whole = bytes(packet(WEB, ROUTER) / bytes(2000))
+    for frame in (large, FrameBytes(large, mss=1000), FrameBytes(whole[:60], wire_length=len(whole))):
+        outcome = two_vms().send(frame, "web")
+        net = two_vms().start()
+        net.at("1 s", Send(frame, "web"))
+        sent = [(len(fate.data), fate.reason) for fate in net.run("2 s")]
+        assert sent == [(len(fate.data), fate.reason) for fate in (*outcome.deliveries, *outcome.drops)]
+        assert net.network.counters.entered == 1
