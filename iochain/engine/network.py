@@ -22,7 +22,7 @@ from iochain.engine.levels import wired_levels
 from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
 from iochain.engine.remembered import WALKED_FIRST, Remembered
-from iochain.engine.requests import Requests
+from iochain.engine.requests import Found, Requests
 from iochain.engine.segments import Depot, Half, Junction, entry_junction, halves
 from iochain.engine.sharing import shares_tables
 from iochain.engine.walk import Listener, Walker
@@ -96,6 +96,26 @@ class _Lost:
         if len(batch):
             self.batches.append(batch)
             self.whys.append(why)
+
+
+@define
+class _Look:
+    """The look at frames of captures for what they ask of adapters, as they enter; captures themselves say nothing."""
+
+    requests: Requests
+    input: Half
+    skips: bool = False
+    found: Found = Found.NOTHING
+    known: dict[Any, bool] = field(factory=lambda: {asks: False})  # what banks need not ask, see Depot.passes
+
+    def halts(self, rest: Batch) -> bool:
+        """Look closely at the rows from one on that may ask for something; whether they cannot go on as others do."""
+        rest.rows["port"] = 0  # one is like the other
+        self.found = self.requests.mark(rest.rows)
+        if self.found is Found.NOTHING:
+            return False
+        self.known.clear()
+        return self.found is Found.LARGE or (self.skips and not self.input.can_be_skipped(rest, {}))
 
 
 @define
@@ -194,7 +214,7 @@ class Network:
             batch, entering = self.enter(batch), False
         if entering:
             batch.rows["port"] = 0  # one is like the other
-        if self.requests.mark(batch.rows):
+        if self.requests.mark(batch.rows) is Found.LARGE:
             batch, entering = (self.enter(batch) if entering else batch), False
             self.requests.count(batch.rows)
         return batch, entering
@@ -250,13 +270,11 @@ class Network:
             for index in range(len(batch)):
                 yield from self.windows(batch[index : index + 1], instant_of(batch, index + 1, until))
             return
-        entered = batch
-        sent, batch = self._to_switch(entered, until, entering, requests)
+        look = None if requests is None else _Look(requests, self.input)
+        sent, batch = self._to_switch(batch, until, entering, look)
         if not len(batch):
-            known = {asks: False} if sent is entered and requests is not None else {}
-            yield self._delivered(sent, until, known)
+            yield self._delivered(sent, until, {} if look is None else look.known)
             return
-        del entered
         taken = self.decider.decide(batch, self.input.final)
         for first, end, piece_until in self._pieces(batch, taken, until, FLOOD_PIECE):
             due = len(sent) if piece_until == until else int(first_from(sent.rows, *piece_until))
@@ -279,35 +297,37 @@ class Network:
 
     # -- the halves
 
-    def _to_switch(
-        self, batch: Batch, until: Instant, entering: bool, requests: Requests | None
-    ) -> tuple[Batch, Batch]:
+    def _to_switch(self, batch: Batch, until: Instant, entering: bool, look: "_Look | None") -> tuple[Batch, Batch]:
         """Through the input chains; gives rows that are past the switch already, and rows to be decided there.
 
-        With ``requests`` rows have not been looked at for what they ask of adapters; captures themselves say nothing.
+        With a ``look`` rows have not been looked at for what they ask of adapters.
         """
-        skips = self.input.can_be_skipped(batch, {} if requests is None else {asks: False})
+        skips = self.input.can_be_skipped(batch, {} if look is None else dict(look.known))
         ways = self.ways[2 * skips : 2 * skips + 2]
         from_entry, from_switch = (way if way.is_usable else None for way in ways) if ways else (None, None)
         sent: list[Batch] = []
         apart: list[Batch] = []
         waiting = begins = EMPTY  # before the first batch stages of their chains; before all of these chains
-        asks_for_more = False
         if entering and from_entry is not None:
-            first = from_entry.send(batch, requests)
+            if look is None:
+                first = from_entry.send(batch)
+            else:
+                look.skips = skips
+                first = from_entry.send(batch, look.requests.mtu, look.halts)
             self.counters.entered += len(batch) - len(first.unknown)
             if len(first.on) == len(batch) and (skips or not self.input.held):
                 return batch, EMPTY
             sent.append(first.on)
-            waiting, batch, asks_for_more = first.waiting, first.unknown, first.asks
+            waiting, batch = first.waiting, first.unknown
             begins, others = (EMPTY, first.apart) if skips else split(first.apart, self.input.last > 0)
             apart.append(others)
             self._lost.add(first.lost, first.whys)
+        if look is not None:
+            look.known.clear()  # others come that waited, and may ask for something
         if len(batch):
             batch = self.enter(batch) if entering else batch
-            if asks_for_more:
-                assert requests is not None
-                requests.count(batch.rows)
+            if look is not None and look.found is not Found.NOTHING:
+                look.requests.count(batch.rows)
                 skips = skips and self.input.can_be_skipped(batch, {})
             mark_entries(batch.rows, self.is_uplink)
             self.counters.entered += len(batch)

@@ -6,6 +6,7 @@ run more than once.
 """
 
 from collections.abc import Iterator
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,14 @@ from iochain.uplink.checksum import Checksum
 from iochain.uplink.recognition import Recognition
 
 FRAMES, BYTES = 0, 1
+
+
+class Found(Enum):
+    """What frames ask for: nothing, only checksums, or segmentation, which large packets do."""
+
+    NOTHING = 0
+    CHECKSUMS = 1
+    LARGE = 2
 
 
 @define
@@ -74,18 +83,18 @@ class Requests:
         """Whether no port has come since the wiring was looked at."""
         return len(self.wiring.ports) == len(self.mss)
 
-    def mark(self, rows: Rows) -> bool:
-        """Note in rows, each at its port, what they ask for; gives whether some are large packets."""
+    def mark(self, rows: Rows) -> Found:
+        """Note in rows, each at its port, what they ask for; gives the most that one of them does."""
         if not self.is_current:
             self.look_again()
         if not len(rows) or not len(self.mss) or self.recognition.mark(rows) == 0:
-            return False
+            return Found.NOTHING
         is_large = rows["mss"] > 0
         said = self.mss[rows["port"]]
         rows["mss"] = np.where(is_large & (said > 0), said, rows["mss"])
         kept = (rows["checksum"] == Checksum.MUST) & ~self.leaves_sums[rows["port"]]
         rows["checksum"][kept] = Checksum.AS_IT_IS
-        return bool(is_large.any())
+        return Found.LARGE if is_large.any() else Found.CHECKSUMS
 
     def count(self, rows: Rows) -> None:
         """Count large packets at their ports."""

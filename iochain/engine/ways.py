@@ -4,6 +4,7 @@ A way is put together from the paths of single decisions, and lasts as long as t
 remembered and what wants to write to tables is decided step by step, as ever.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,6 @@ from iochain.engine import shortcut
 from iochain.engine.counters import Counters
 from iochain.engine.memory import Memory, parse_level
 from iochain.engine.remembered import Remembered
-from iochain.engine.requests import Requests
 from iochain.engine.segments import Half, Junction
 from iochain.engine.shortcut import APART, FIRST_SHIFT, GOES_ON, LOST, NOT_LOOKED_AT, UNKNOWN, WAITS
 from iochain.kernels import words as w
@@ -48,7 +48,6 @@ class Sent:
     apart: Batch
     unknown: Batch
     kinds: npt.NDArray[np.uint8]  # of all rows of the batch
-    asks: bool  # some of the unknown rows ask something of adapters
 
 
 @define
@@ -84,23 +83,22 @@ class Ways:
         """Forget all ways, and send again if that was off: something has changed that no memory tells."""
         self._known, self._made, self.is_off = (-1, -1), -1, False
 
-    def send(self, batch: Batch, requests: Requests | None = None) -> Sent:
+    def send(self, batch: Batch, mtu: int = NOT_LOOKED_AT, halts: Callable[[Batch], bool] | None = None) -> Sent:
         """Send rows as far as they can go by one look-up; those that enter are counted at their ports.
 
-        With ``requests`` rows are looked at first for what they ask of adapters, all ports being alike to it. From the
-        first one on that is suspected all are marked; if some do ask for something, all of these stay unknown.
+        With an ``mtu`` rows are looked at first for whether they may ask something of adapters. ``halts`` hears of all
+        rows from the first on that may, or is unknown, and says whether they stay unknown.
         """
         self._catch_up()
         self.decider.forget_foreseen()
         kinds, whys = np.full(len(batch), UNKNOWN, np.uint8), np.zeros(len(batch), np.int32)
-        first = self._take(batch, 0, len(batch), kinds, whys, NOT_LOOKED_AT if requests is None else requests.mtu)
-        asks = first < len(batch) and requests is not None and _marked(batch[first:], requests)
-        if first < len(batch) and not asks:
+        first = self._take(batch, 0, len(batch), kinds, whys, mtu)
+        if first < len(batch) and not (halts is not None and halts(batch[first:])):
             end = self._meet(batch, first)
             self._take(batch, first, end, kinds, whys, NOT_LOOKED_AT, skips=True)
         self.decider.statistics.frames += len(batch)
         on, waiting, lost, apart, unknown = _by_kind(batch, kinds)
-        return Sent(on, waiting, lost, whys[kinds == LOST] if len(lost) else whys[:0], apart, unknown, kinds, asks)
+        return Sent(on, waiting, lost, whys[kinds == LOST] if len(lost) else whys[:0], apart, unknown, kinds)
 
     def _take(
         self,
@@ -356,11 +354,6 @@ def plan_of(memories: list[Memory]) -> npt.NDArray[np.int64] | None:
 
 
 _NOTHING: Final = Batch(np.zeros(0, ROW))
-
-
-def _marked(batch: Batch, requests: Requests) -> bool:
-    batch.rows["port"] = 0
-    return requests.mark(batch.rows)
 
 
 def _by_kind(batch: Batch, kinds: npt.NDArray[np.uint8]) -> list[Batch]:

@@ -1,5 +1,6 @@
 """What frames ask of adapters is found as they enter, wherever in a window the first that asks for something stands."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,15 @@ def ordinary(number: int) -> Packet:
     return Ether(dst=OUTSIDE, src=WEB) / IP(src="10.0.0.1", dst="10.9.9.9") / UDP(dport=number) / Raw(bytes(30))
 
 
-def asking() -> Packet:
-    """A large packet, as a guest gives it to its adapter."""
+def large() -> Packet:
+    """As a guest gives it to its adapter."""
     return Ether(dst=OUTSIDE, src=WEB) / IP(src="10.0.0.1", dst="10.9.9.9") / TCP(flags="A") / Raw(bytes(6000))
+
+
+def undone() -> Packet:
+    """The guest has left the checksum to its adapter: the field has the sum of the pseudo-header (UDP, 38 bytes)."""
+    seed = 0x0A00 + 0x0001 + 0x0A09 + 0x0909 + 17 + 38
+    return Ether(dst=OUTSIDE, src=WEB) / IP(src="10.0.0.1", dst="10.9.9.9") / UDP(chksum=seed) / Raw(bytes(30))
 
 
 def received() -> Packet:
@@ -48,10 +55,11 @@ def ran(capture: Path, engine: Engine, piece_bytes: int) -> tuple[Replay, list[A
     return done, [(fate.port, fate.time_ns, fate.frame, fate.data, str(fate.reason)) for fate in done.fates()]
 
 
+@pytest.mark.parametrize("asking", [large, undone])
 @pytest.mark.parametrize("piece_bytes", [1 << 12, 1 << 22])
 @pytest.mark.parametrize("first", [None, 0, 1, 31, 32, 33, 64, FRAMES - 1])
-def test_engines_agree_wherever_the_first_large_packet_stands(
-    first: int | None, piece_bytes: int, tmp_path: Path
+def test_engines_agree_wherever_the_first_that_asks_stands(
+    first: int | None, piece_bytes: int, asking: Callable[[], Packet], tmp_path: Path
 ) -> None:
     packets = [received() if number % 5 == 3 else ordinary(number) for number in range(FRAMES)]
     if first is not None:
@@ -67,4 +75,7 @@ def test_engines_agree_wherever_the_first_large_packet_stands(
     assert paths.counters.ports.tolist() == plain.counters.ports.tolist()
     assert paths.entries == plain.entries
     assert list(paths.offloads) == list(plain.offloads)
-    assert paths.counters.split == plain.counters.split == {None: 0, 32: 8}.get(first, 4)
+    count = {None: 0, 32: 2}.get(first, 1)
+    assert paths.counters.split == plain.counters.split == (4 * count if asking is large else 0)
+    filled = [one.frames for one in paths.offloads if one.what == "checksum filled"]
+    assert sum(filled) == (count if asking is undone else 0) or asking is large
