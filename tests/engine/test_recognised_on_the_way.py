@@ -61,7 +61,7 @@ def ran(capture: Path, engine: Engine, piece_bytes: int) -> tuple[Replay, list[A
 def test_engines_agree_wherever_the_first_that_asks_stands(
     first: int | None, piece_bytes: int, asking: Callable[[], Packet], tmp_path: Path
 ) -> None:
-    packets = [received() if number % 5 == 3 else ordinary(number) for number in range(FRAMES)]
+    packets = [received() if number > 70 and number % 5 == 3 else ordinary(number) for number in range(FRAMES)]
     if first is not None:
         packets[first] = asking()
     if first == 32:
