@@ -209,6 +209,7 @@ class SlowNetwork:
     fates: list[Fate] = field(default_factory=list)
     consumed: int = 0
     failovers: int = 0
+    offered: int = 0
     entered: int = 0
     generated: int = 0
     causes: dict[str, set[str]] = field(default_factory=dict)  # why a port has no link
@@ -303,9 +304,9 @@ class SlowNetwork:
 
     def offer(self, time_ns: int, port: str, data: bytes) -> None:
         """A frame that will enter at a port."""
-        self.entered += 1
-        order = Order(0, self.entered)
-        self._later(time_ns, order, lambda: self._enter(port, parts(data), order))
+        self.offered += 1
+        order = Order(0, self.offered)
+        self._later(time_ns, order, lambda: self._set_out(port, parts(data), order))
 
     def at(self, time_ns: int, event: Callable[[], None]) -> None:
         """Something that will happen, before the frames of its moment."""
@@ -333,6 +334,10 @@ class SlowNetwork:
         return found
 
     # -- frames
+
+    def _set_out(self, port: str, frame: Parts, order: Order) -> None:
+        self.entered += 1
+        self._enter(port, frame, order)
 
     def _enter(self, port: str, frame: Parts, order: Order) -> None:
         if self.is_jack(port):
