@@ -63,6 +63,11 @@ FLOOD_PIECE: Final = 1 << 15
 """Where nothing needs to be run again floods are expanded in pieces of about this many rows, which stay in a cache."""
 
 
+_KEPT_BYTES: Final = 1 << 23
+"""More than the rows of a piece. Once memory of this size was freed, glibc keeps what is freed of less (mallopt(3),
+M_MMAP_THRESHOLD): fetching the pages of rows anew for each piece costs ten times what is done with them."""
+
+
 @frozen(eq=False)
 class Fates:
     """What a window brought: delivered copies, each at its ``port``, and drops with ``why``, an index in ``whys``.
@@ -143,6 +148,7 @@ class Network:
 
         LabError if a batch stage stands where none can.
         """
+        np.empty(_KEPT_BYTES, np.uint8)
         walker, whys = Walker.of(wiring), Whys()
         junction = None if entry is None else entry_junction(entry, walker)
         chosen = engine or default_engine()
