@@ -65,7 +65,7 @@ FLOOD_PIECE: Final = 1 << 15
 
 _KEPT_BYTES: Final = 1 << 23
 """More than the rows of a piece. Once memory of this size was freed, glibc keeps what is freed of less (mallopt(3),
-M_MMAP_THRESHOLD): fetching the pages of rows anew for each piece costs ten times what is done with them."""
+M_MMAP_THRESHOLD): fetching the pages of rows anew for each piece took eight times what copying a flood's rows does."""
 
 
 @frozen(eq=False)
