@@ -27,14 +27,15 @@ from iochain.capture.formats import (
     SIMPLE_PACKET_BYTES,
     SWAPPED_ORDER_MAGIC,
 )
-from iochain.kernels.compiled import compiled, part
-from iochain.kernels.raw import load_be32, load_le32, prefetch
+from iochain.kernels.compiled import compiled, part, part_in_line
+from iochain.kernels.raw import load_be32, load_le32, prefetch, row_at, signed
 from iochain.kernels.rows import (
     ADDRESS_BYTES,
     ETHERNET_BYTES,
     MAX_TIME_NS,
     NO_TAG,
     NOWHERE,
+    ROW_BYTES,
     ROWS,
     SERIAL_BITS,
     TAG_BYTES,
@@ -177,6 +178,28 @@ def time_in_ns(stamp: int, interface: Any) -> int:
 
 
 @part
+def put_row(row: Any, address: int, time_ns: int, order: int, length: int, wire_length: int, interface: int) -> None:
+    """Write the row of the frame at an address, whose bytes are all there; its outer tag is carried beside them."""
+    tag = outer_tag(address + ADDRESS_BYTES, length)
+    lifted = TAG_BYTES if tag != NO_TAG else 0
+    row.address = address
+    row.time_ns = time_ns
+    row.order = order
+    row.length = length - lifted
+    row.wire_length = min(max(wire_length, length), _MAX_WIRE) - lifted
+    row.tag = tag
+    row.entry = NOWHERE
+    row.port = NOWHERE
+    row.part = 0
+    row.interface = interface
+    row.skip = ADDRESS_BYTES + lifted
+    row.pad = 0
+    row.mss = 0
+    row.checksum = 0
+    row.flags = 0
+
+
+@part
 def accept(walk: Any, row: Any, interface: Any, address: int, time_ns: int, length: int, wire_length: int) -> int:
     """Count one frame whose bytes are all there, and write its row unless it is passed over or too early.
 
@@ -200,56 +223,67 @@ def accept(walk: Any, row: Any, interface: Any, address: int, time_ns: int, leng
         return _GOES_ON
     if time_ns >= walk.stop_ns:
         return _STOPPED
-    tag = outer_tag(address + ADDRESS_BYTES, length)
-    lifted = TAG_BYTES if tag != NO_TAG else 0
+    order = (walk.source << SERIAL_BITS) | walk.frames
+    put_row(row, address, time_ns, order, length, wire_length, interface.number)
     walk.rows += 1
-    row.address = address
-    row.time_ns = time_ns
-    row.order = (walk.source << SERIAL_BITS) | walk.frames
-    row.length = length - lifted
-    row.wire_length = min(max(wire_length, length), _MAX_WIRE) - lifted
-    row.tag = tag
-    row.entry = NOWHERE
-    row.port = NOWHERE
-    row.part = 0
-    row.interface = interface.number
-    row.skip = ADDRESS_BYTES + lifted
-    row.pad = 0
-    row.mss = 0
-    row.checksum = 0
-    row.flags = 0
     return _GOES_ON
 
 
 @compiled(types.int64(WALKS, ROWS, INTERFACES))
 def walk_pcap(walks: Any, rows: Any, interfaces: Any) -> int:
     """Walk the records of a pcap; ``interfaces`` has one element, whose ``quick_factor`` is ns per unit."""
-    walk, interface = walks[0], interfaces[0]
-    memory, end, swapped, unit_ns = walk.memory, walk.end, walk.swapped, interface.quick_factor
-    free = len(rows)
-    while walk.rows < free:
-        at = walk.position
-        walk.record = at
+    walk, first = walks[0], signed(rows.ctypes.data)
+    if walk.swapped:
+        return walk_records(walk, first, len(rows), interfaces[0], 1)
+    return walk_records(walk, first, len(rows), interfaces[0], 0)
+
+
+@part_in_line
+def walk_records(walk: Any, first: int, free: int, interface: Any, swapped: int) -> int:
+    """Walk records of one byte order, which the compiler knows; there are ``free`` rows, the first at an address.
+
+    What goes on from record to record is in variables: through memory it takes longer than all the rest.
+    """
+    memory, end, unit_ns = walk.memory, walk.end, interface.quick_factor
+    first_order, number = walk.source << SERIAL_BITS, interface.number
+    shortest = ETHERNET_BYTES if interface.is_ethernet else MAX_RECORD_BYTES + 1
+    start_ns, stop_ns = walk.start_ns, walk.stop_ns
+    at, count, frames, latest_ns = walk.position, walk.rows, walk.frames, walk.latest_ns
+    halt = _FULL
+    while count < free:
         record = memory + at
         if end - at < PCAP_RECORD_BYTES:
             walk.need = PCAP_RECORD_BYTES
-            return _MORE
+            halt = _MORE
+            break
         length = load32(record + 8, swapped)
         if length > MAX_RECORD_BYTES:
             walk.damage = _FRAME_TOO_LONG
-            return _DAMAGED
+            halt = _DAMAGED
+            break
         if end - at - PCAP_RECORD_BYTES < length:
             walk.need = PCAP_RECORD_BYTES + length
-            return _MORE
+            halt = _MORE
+            break
         prefetch(record + 3 * (PCAP_RECORD_BYTES + length))  # frames of one length often follow each other
         time_ns = load32(record, swapped) * 10**9 + load32(record + 4, swapped) * unit_ns
-        wire_length = load32(record + 12, swapped)
-        walk.position = at + PCAP_RECORD_BYTES + length
-        row = rows[walk.rows]
-        halt = accept(walk, row, interface, record + PCAP_RECORD_BYTES, time_ns, length, wire_length)
-        if halt != _GOES_ON:
-            return halt
-    return _FULL
+        wire_length, frame = load32(record + 12, swapped), record + PCAP_RECORD_BYTES
+        at += PCAP_RECORD_BYTES + length
+        row = row_at(first + ROW_BYTES * count)
+        if length >= shortest and latest_ns <= time_ns and start_ns <= time_ns < stop_ns:
+            frames += 1
+            count += 1
+            latest_ns = time_ns
+            put_row(row, frame, time_ns, first_order | frames, length, wire_length, number)
+            continue
+        walk.rows, walk.frames, walk.latest_ns = count, frames, latest_ns
+        if accept(walk, row, interface, frame, time_ns, length, wire_length) == _STOPPED:
+            halt = _STOPPED
+        count, frames, latest_ns = walk.rows, walk.frames, walk.latest_ns
+        if halt == _STOPPED:
+            break
+    walk.position, walk.record, walk.rows, walk.frames, walk.latest_ns = at, at, count, frames, latest_ns
+    return halt
 
 
 @part
