@@ -128,7 +128,7 @@ class Waiting:
 
     def release(self, more: Batch, until: Instant) -> Batch:
         """Take more frames in, and give out, in order, all that come before ``until``: the same rows if that is all."""
-        if not len(self.batch) and count_due(more.rows, until.time_ns, until.order) == len(more):
+        if not len(self.batch.rows) and count_due(more.rows, until.time_ns, until.order) == len(more.rows):
             return more
         rows = merged_rows(self.batch.rows, sorted_rows(more.rows))
         pins = joined_pins((self.batch, more))

@@ -290,8 +290,9 @@ class _Runner:
     ) -> Iterator[Fates]:
         timed = None if self.experiment is None else _Timed(self.experiment, self.options.timeline)
         for batch, until in reader:
-            self._name_interfaces(reader)
-            wanted, end = _up_to(batch, until, last_serial)
+            if self._known_interfaces < len(reader.interfaces):
+                self._name_interfaces(reader)
+            wanted, end = (batch, until) if last_serial is None else _up_to(batch, until, last_serial)
             if timed is not None:
                 timed.meet(wanted)
             is_written = output is not None and output.wants_entered
@@ -350,9 +351,9 @@ class _Timed:
         self.experiment.network.report.ended("end of piece")
 
 
-def _up_to(batch: Batch, until: Instant, last_serial: int | None) -> tuple[Batch, Instant]:
+def _up_to(batch: Batch, until: Instant, last_serial: int) -> tuple[Batch, Instant]:
     """The frames up to a serial; FOREVER as the window's end once it is reached."""
-    if last_serial is None or not len(batch):
+    if not len(batch):
         return batch, until
     serials = batch.column("order") & ((1 << 40) - 1)
     if int(serials[-1]) < last_serial:

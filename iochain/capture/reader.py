@@ -94,9 +94,12 @@ class CaptureReader:
         until = Instant(0)
         while until != FOREVER:
             batch = self._next_batch()
-            until = min((source.until for source in self._unfinished()), default=FOREVER)
-            if len(batch) or until == FOREVER:
-                self._number_late(batch.rows)
+            until = FOREVER
+            for source in self._unfinished():
+                until = min(until, source.until)
+            if len(batch.rows) or until == FOREVER:
+                if self._late:
+                    self._number_late(batch.rows)
                 if until == FOREVER:
                     self._name_unseen()
                     self.close()
@@ -133,7 +136,8 @@ class CaptureReader:
             if len(source.rows):
                 ready.append(source)
         if len(ready) == 1:
-            return self._limited(ready[0].take())
+            batch = ready[0].take()
+            return batch if self._left is None else self._limited(batch, self._left)
         lasts = [_last(source.rows) for source in ready if not source.is_finished]
         border = min(lasts, default=FOREVER)
         parts: list[Rows] = []
@@ -146,14 +150,13 @@ class CaptureReader:
                 source.rows = source.rows[count:]
         if not parts:
             return EMPTY
-        return self._limited(Batch(merged(parts), tuple(pins)))
+        batch = Batch(merged(parts), tuple(pins))
+        return batch if self._left is None else self._limited(batch, self._left)
 
-    def _limited(self, batch: Batch) -> Batch:
+    def _limited(self, batch: Batch, left: int) -> Batch:
         """The batch, or the beginning of it that ``limit`` leaves."""
-        if self._left is None:
-            return batch
-        batch = batch[: self._left]
-        self._left -= len(batch)
+        batch = batch[:left]
+        self._left = left - len(batch)
         return batch
 
     def _number_of(self, interface: Interface, is_early: bool) -> int:
@@ -169,8 +172,6 @@ class CaptureReader:
 
     def _number_late(self, rows: Rows) -> None:
         """Number the late interfaces that occur in the rows for the first time."""
-        if not self._late:
-            return
         new = len(self._late) - len(self._late_numbers)
         if new:
             self._late_numbers = np.concatenate([self._late_numbers, np.full(new, NOWHERE, np.int64)])

@@ -25,7 +25,7 @@ from iochain.capture.interfaces import Clock, Interface, described, set_element,
 from iochain.capture.memory import Buffer, BufferPool, whole_pages
 from iochain.capture.streams import CaptureStream
 from iochain.capture.walkers import FLAWS, WALK, Flaw, Halt, walk_pcap, walk_pcapng
-from iochain.kernels.rows import MAX_TIME_NS, ROW
+from iochain.kernels.rows import MAX_TIME_NS, ROW, ROW_BYTES
 
 _MAGIC_BYTES: Final = 4
 _ROW_PER_BYTES: Final = 64
@@ -37,7 +37,8 @@ _MEMORY, _POSITION, _END, _NEED, _RECORD, _ROWS = (
     (WALK.names or ()).index(name) for name in ("memory", "position", "end", "need", "record", "rows")
 )
 _TIME_WORD, _ORDER_WORD = ((ROW.names or ()).index(name) for name in ("time_ns", "order"))  # words stand first
-_MORE, _BLOCK = int(Halt.MORE), int(Halt.BLOCK)
+_ROW_WORDS: Final = ROW_BYTES // 8
+_MORE, _BLOCK, _DAMAGED, _STOPPED = map(int, (Halt.MORE, Halt.BLOCK, Halt.DAMAGED, Halt.STOPPED))
 _FIRST_INTERFACES: Final = 4
 _PCAP_MAGICS: Final = {
     magic.to_bytes(_MAGIC_BYTES, order): (order == "big", exponent)
@@ -81,7 +82,8 @@ class Source:
         self._other_links: Counter[str] = Counter()
         self._walks = np.zeros(1, WALK)
         self._walk: Any = self._walks[0]
-        self._numbers = self._walks.view(np.int64)  # the same: a field of a record takes several times as long
+        numbers: Any = self._walks.view(np.int64)
+        self._numbers = memoryview(numbers)  # the same: a field of a record takes several times as long
         self._walk["source"], self._walk["start_ns"], self._walk["stop_ns"] = number, start_ns, stop_ns
         self._table = table_of(_FIRST_INTERFACES)
         self.pin = Buffer(whole_pages(0), 0, 0, None)
@@ -213,13 +215,14 @@ class Source:
         The last frame waits for those that follow: it says when they come, so that a wire is done with those before.
         """
         if self._wants_more:
-            self._refill(self._numbers.item(_NEED))
-        rows = np.empty(self._capacity, ROW)
+            self._refill(self._numbers[_NEED])
+        words = np.empty((self._capacity, _ROW_WORDS), np.int64)
+        rows: Rows = np.ndarray(self._capacity, ROW, words)
         waited = 0
         self.pins = (self.pin,)
         if self._last is not None:
             waited = 1
-            rows[:1].view(np.int64)[:] = self._last
+            words[0] = self._last
             if self._last_pin is not self.pin:
                 self.pins = (self._last_pin, self.pin)
         self._numbers[_ROWS] = waited
@@ -227,34 +230,23 @@ class Source:
             halt = self._walker(self._walks, rows, self._table)
             if halt == _BLOCK:
                 self._read_block()
-            elif halt != _MORE or self._is_at_end or not self._has_room:
+            elif halt != _MORE or self._is_at_end or not self._fill():
                 break
-            else:
-                self._fill()
-        count = self._numbers.item(_ROWS)
+        count = self._numbers[_ROWS]
         self._wants_more = halt == _MORE
-        if halt == Halt.DAMAGED:
+        if halt == _DAMAGED:
             self._finish(Damage(self._record_offset, FLAWS[Flaw(self._walk["damage"])]))
-        elif halt == Halt.STOPPED:
+        elif halt == _STOPPED:
             self._finish(None)
         elif self._wants_more and self._is_at_end:
             self._end_of_stream()
         self._last = None
         if count and not self.is_finished:
-            self._hold_last(rows[count - 1 : count], count > waited)
+            if count > waited:
+                self._last_pin = self.pin
             count -= 1
+            self._last = words[count].copy()  # it must not keep the rows before it alive
         self.rows = rows[:count]
-
-    def _hold_last(self, row: Rows, is_new: bool) -> None:
-        """Keep the last row for the next time; it must not keep the rows before it alive."""
-        self._last = row.view(np.int64).copy()
-        if is_new:
-            self._last_pin = self.pin
-
-    @property
-    def _has_room(self) -> bool:
-        """Whether the piece has room for what the walk needs next."""
-        return self._numbers.item(_POSITION) + self._numbers.item(_NEED) <= len(self.pin.memory)
 
     @property
     def _record_offset(self) -> int:
@@ -264,31 +256,35 @@ class Source:
     def _refill(self, needed: int) -> None:
         """Begin the next piece, what is left of this one at its front; it lies in its pages as the capture does."""
         numbers = self._numbers
-        position, end, record = numbers.item(_POSITION), numbers.item(_END), numbers.item(_RECORD)
+        position, end, record = numbers[_POSITION], numbers[_END], numbers[_RECORD]
         piece = self._pool.buffer(needed, self._offset + position)
-        self._pass_over(position - end, piece)
-        left = max(end - position, 0)
-        piece.memory[:left] = self.pin.memory[end - left : end]
+        left = end - position
+        if left < 0:
+            self._pass_over(-left, piece)
+            left = 0
+        piece.view(0, left)[:] = self.pin.view(end - left, end)
         self.pin = piece
         self._offset += position
         numbers[_MEMORY], numbers[_POSITION], numbers[_END] = piece.address, 0, left
         numbers[_RECORD] = record - position
         self._fill()
 
-    def _fill(self) -> None:
-        """Read on into the piece: a step, or more where the walk could not go on with that."""
-        numbers = self._numbers
-        end = numbers.item(_END)
-        needed = numbers.item(_POSITION) + numbers.item(_NEED)
-        wanted = min(max(end + _STEP_BYTES, needed), len(self.pin.memory))
+    def _fill(self) -> bool:
+        """Read on into the piece: a step, or more where the walk could not go on with that; False if it has no room."""
+        numbers, room = self._numbers, len(self.pin.memory)
+        end, needed = numbers[_END], numbers[_POSITION] + numbers[_NEED]
+        if needed > room:
+            return False
+        wanted = min(max(end + _STEP_BYTES, needed), room)
         end += self._stream.fill(self.pin.view(end, wanted))
         numbers[_END] = end
         self._is_at_end = end < wanted
         self.pin.holds(end)
+        return True
 
     def _pass_over(self, count: int, scratch: Buffer) -> None:
         """Read ``count`` bytes of a block that is skipped, and forget them."""
-        while count > 0 and (passed := self._stream.fill(scratch.view(0, min(count, len(scratch.memory))))):
+        while count and (passed := self._stream.fill(scratch.view(0, min(count, len(scratch.memory))))):
             count -= passed
 
     def _end_of_stream(self) -> None:

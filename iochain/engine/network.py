@@ -19,6 +19,7 @@ from iochain.engine.counters import IN, OUT, Counters
 from iochain.engine.floods import WORTH_IT, Floods
 from iochain.engine.following import count_taken, follow, lead, tag_in_place
 from iochain.engine.levels import wired_levels
+from iochain.engine.look import Look
 from iochain.engine.path import Dropped, Paths, Whys
 from iochain.engine.plain import Decider, Plain
 from iochain.engine.remembered import WALKED_FIRST, Remembered
@@ -31,7 +32,6 @@ from iochain.kernels.order import first_from, merged_rows, order_of_rows, sorted
 from iochain.kernels.rows import NOWHERE
 from iochain.kernels.select import mark_entries, split_by_port
 from iochain.topology.wiring import Wiring
-from iochain.uplink.checksum import asks
 
 
 class Engine(Enum):
@@ -101,26 +101,6 @@ class _Lost:
         if len(batch):
             self.batches.append(batch)
             self.whys.append(why)
-
-
-@define
-class _Look:
-    """The look at frames of captures for what they ask of adapters, as they enter; captures themselves say nothing."""
-
-    requests: Requests
-    input: Half
-    skips: bool = False
-    found: Found = Found.NOTHING
-    known: dict[Any, bool] = field(factory=lambda: {asks: False})  # what banks need not ask, see Depot.passes
-
-    def halts(self, rest: Batch) -> bool:
-        """Look closely at the rows from one on that may ask for something; whether they cannot go on as others do."""
-        rest.rows["port"] = 0  # one is like the other
-        self.found = self.requests.mark(rest.rows)
-        if self.found is Found.NOTHING:
-            return False
-        self.known.clear()
-        return self.found is Found.LARGE or (self.skips and not self.input.can_be_skipped(rest, {}))
 
 
 @define
@@ -238,9 +218,13 @@ class Network:
     @property
     def _recognises_on_the_way(self) -> bool:
         """Whether frames may be looked at as they enter: it is all one at which port they do."""
-        if self.requests is None or self.one_by_one or not self.ways or not all(way.is_usable for way in self.ways):
+        requests = self.requests
+        if requests is None or not requests.is_uniform or self.one_by_one or not self.ways:
             return False
-        return self.requests.is_current and self.requests.is_uniform
+        for way in self.ways:
+            if not way.is_usable:
+                return False
+        return requests.is_current
 
     def run(self, batch: Batch, until: Instant = FOREVER) -> Fates:
         """Run the window up to ``until``: frames in order, each with its ``port``, at which it enters.
@@ -276,9 +260,9 @@ class Network:
             for index in range(len(batch)):
                 yield from self.windows(batch[index : index + 1], instant_of(batch, index + 1, until))
             return
-        look = None if requests is None else _Look(requests, self.input)
+        look = None if requests is None else Look(requests, self.input)
         sent, batch = self._to_switch(batch, until, entering, look)
-        if not len(batch):
+        if not len(batch.rows):
             yield self._delivered(sent, until, {} if look is None else look.known)
             return
         taken = self.decider.decide(batch, self.input.final)
@@ -294,7 +278,7 @@ class Network:
         ``known`` is what banks need not ask of the rows any more, as for :meth:`Depot.passes`.
         """
         delivered = self._output(batch, until, known)
-        self.counters.delivered += len(delivered)
+        self.counters.delivered += len(delivered.rows)
         self.counters.count_ports(delivered.rows, OUT)
         fates = self._fates(delivered, until)
         if is_last:
@@ -303,14 +287,13 @@ class Network:
 
     # -- the halves
 
-    def _to_switch(self, batch: Batch, until: Instant, entering: bool, look: "_Look | None") -> tuple[Batch, Batch]:
+    def _to_switch(self, batch: Batch, until: Instant, entering: bool, look: Look | None) -> tuple[Batch, Batch]:
         """Through the input chains; gives rows that are past the switch already, and rows to be decided there.
 
         With a ``look`` rows have not been looked at for what they ask of adapters.
         """
         skips = self.input.can_be_skipped(batch, {} if look is None else dict(look.known))
-        ways = self.ways[2 * skips : 2 * skips + 2]
-        from_entry, from_switch = (way if way.is_usable else None for way in ways) if ways else (None, None)
+        from_entry, from_switch = self._way(2 * skips), self._way(2 * skips + 1)
         sent: list[Batch] = []
         apart: list[Batch] = []
         waiting = begins = EMPTY  # before the first batch stages of their chains; before all of these chains
@@ -320,8 +303,8 @@ class Network:
             else:
                 look.skips = skips
                 first = from_entry.send(batch, look.requests.mtu, look.halts)
-            self.counters.entered += len(batch) - len(first.unknown)
-            if len(first.on) == len(batch) and (skips or not self.input.held):
+            self.counters.entered += len(batch.rows) - len(first.unknown.rows)
+            if len(first.on.rows) == len(batch.rows) and (skips or not self.input.held):
                 return batch, EMPTY
             sent.append(first.on)
             waiting, batch = first.waiting, first.unknown
@@ -349,6 +332,11 @@ class Network:
             apart.append(batch)
         return merged(sent), merged(apart)
 
+    def _way(self, number: int) -> Ways | None:
+        """One of the ways, if rows may be sent by it."""
+        way = self.ways[number] if self.ways else None
+        return way if way is not None and way.is_usable else None
+
     def _input(self, batch: Batch, waiting: Batch, until: Instant) -> Batch:
         """Through all segments of the input chains but the last ones, which go on into the switch.
 
@@ -372,9 +360,10 @@ class Network:
         done: list[Batch] = []
         for depth, depots in enumerate(self.output.depots):
             busy = [depot for depot in depots if not depot.passes(batch, known)]
-            if busy:
-                known.clear()
             onward = self.output.junctions[depth + 1]
+            if onward.is_empty and not busy:
+                continue
+            known.clear()
             if not onward.is_empty:
                 last, batch = split(batch, self.output.last <= depth)
                 done.append(last)

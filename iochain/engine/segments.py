@@ -4,14 +4,14 @@ A port's chain of header stages H and batch stages B, ``H0 B0 H1 B1 H2``, is thr
 goes on into the switch. Batch stages of one class at one depth of one direction, on whatever port, share a bank.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
 
-from iochain.batch import Batch, Instant, source_and_serial
+from iochain.batch import Batch, Instant, Rows, source_and_serial
 from iochain.chain import Alone, Bank, BatchError, Chain, Drop, Element, Passed, Port, PortKind
 from iochain.engine.levels import Levels
 from iochain.engine.path import Dropped
@@ -30,6 +30,14 @@ class Depot:
     ports: tuple[Port, ...]  # by lane
     elements: tuple[Element, ...]  # by lane
     incoming: bool
+    works_in_place: bool = field(init=False)  # and leaves rows at ports without a lane alone
+    concerns: Callable[[Rows], bool] | None = field(
+        init=False
+    )  # whether any of these rows does, if the bank can say it
+
+    def __attrs_post_init__(self) -> None:
+        self.works_in_place = hasattr(self.bank, "run_among")
+        self.concerns = getattr(self.bank, "concerns", None)
 
     @property
     def is_used(self) -> bool:
@@ -47,11 +55,6 @@ class Depot:
             source, serial = source_and_serial(fault.order)
             raise StageError(f"{place} {fault.what} (frame {serial} of source {source})") from fault.__cause__
 
-    @property
-    def works_in_place(self) -> bool:
-        """Whether the bank works on rows in their places, and leaves those alone that are at ports without a lane."""
-        return hasattr(self.bank, "run_among")
-
     def run_among(self, batch: Batch, until: Instant) -> Passed:
         """What the bank gives back of rows at all ports, for a bank that :attr:`works_in_place`."""
         if Walker.observers and len(batch):
@@ -65,7 +68,7 @@ class Depot:
 
         Banks that ask the same of rows share the answer, which is in ``known`` while the rows stay the same.
         """
-        concerns = getattr(self.bank, "concerns", None)
+        concerns = self.concerns
         if concerns is None or self.bank.held:
             return False
         known = {} if known is None else known
@@ -114,17 +117,25 @@ class Half:
     @property
     def held(self) -> int:
         """How many frames wait in all banks."""
-        return sum(depot.bank.held for depth in self.depots for depot in depth)
+        held = 0
+        for depots in self.depots:
+            for depot in depots:
+                held += depot.bank.held
+        return held
 
     def can_be_skipped(self, batch: Batch, known: dict[Any, bool]) -> bool:
         """Whether rows may go to the last segments at once: no stage and no bank on the way has to do with them.
 
         ``known`` is what banks need not ask any more, as for :meth:`Depot.passes`.
         """
-        before = self.junctions[: len(self.depots)]
-        if not all(junction.is_empty for junction in before):
-            return False
-        return all(depot.passes(batch, known) for depth in self.depots for depot in depth)
+        for depth in range(len(self.depots)):
+            if not self.junctions[depth].is_empty:
+                return False
+        for depots in self.depots:
+            for depot in depots:
+                if not depot.passes(batch, known):
+                    return False
+        return True
 
     def replug(self, port: Port, chain: Chain, wiring: Wiring, walker: Walker, incoming: bool) -> None:
         """Give a port another chain. Its batch stages begin afresh; what waits in old ones goes on from there."""

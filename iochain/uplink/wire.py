@@ -98,7 +98,7 @@ class Wires:
     @property
     def held(self) -> int:
         """How many frames are on their way."""
-        return len(self.waiting)
+        return len(self.waiting.batch.rows)
 
     @property
     def super_frames(self) -> npt.NDArray[np.int64]:
