@@ -14,12 +14,11 @@ from numba import types
 from iochain.engine.counters import IN, count_row
 from iochain.engine.lookup import derive
 from iochain.kernels.compiled import compiled, part, part_in_line
-from iochain.kernels.parse import parse_row
+from iochain.kernels.parse import is_plain, parse_row
 from iochain.kernels.raw import (
     keep_apart,
     load_be64,
     load_le64,
-    load_u8,
     prefetch,
     row_at,
     signed,
@@ -28,7 +27,7 @@ from iochain.kernels.raw import (
     store_u8,
     wrapped,
 )
-from iochain.kernels.rows import FROM_UPLINK, NO_TAG, ROW_BYTES, ROWS
+from iochain.kernels.rows import FROM_UPLINK, NO_TAG, ROW_BYTES, ROWS, TAG_AT
 from iochain.uplink.recognition import unsuspected
 
 GOES_ON, WAITS, LOST, APART, UNKNOWN = range(5)
@@ -41,9 +40,9 @@ LEVEL, PACKED, MORE, DESTINATION, SOURCE = range(5)
 PAIRS: Final = 5
 """Column of a plan from which on (derived field, argument, shift) follow, then (word, mask)."""
 
-STATE, KEY, FROM_TO, TAGS, WHY = 0, 1, 4, 5, 6
-"""Columns of a slot: generation << 8 | kind; three words of the key; entry << 32 | port; tag at the entry << 32 | tag;
-entry path << 32 | drop. More words of the key follow."""
+STATE, KEY, PLACE, PORT, WHY = 0, 1, 4, 5, 6
+"""Columns of a slot: generation << 8 | FROM_UPLINK << 7 | kind; three words of the key; entry << 32 | tag, as a row has
+them; tag at the entry << 32 | port; entry path << 32 | drop. More words of the key follow."""
 
 NOT_LOOKED_AT: Final = -1
 """In the place of an MTU: rows are not looked at for what they may ask of adapters."""
@@ -54,6 +53,7 @@ FIRST_SHIFT: Final = 24
 """Where packed derived fields begin in the first word of a key, above port, side, and whether there is a tag."""
 
 BLOCK: Final = 32
+_KIND: Final = 0x7F
 _LOW: Final = 0xFFFFFFFF
 _PORT_BITS: Final = 0x3FFFFF
 _MAC: Final = 0xFFFFFFFFFFFF
@@ -83,10 +83,48 @@ def _hash_of(key: int, more: int) -> int:
 
 
 @part
+def _are_plain(first: int, count: int, level: int) -> bool:
+    """Whether all rows at an address are plain frames."""
+    plain = 0
+    for i in range(count):
+        plain += is_plain(row_at(first + ROW_BYTES * i), level)
+    return plain == count
+
+
+@part_in_line
+def _add_one(field: int, argument: int, shift: int, first: int, count: int, key: int, key_bytes: int) -> None:
+    """Put a derived field, whose number the compiler knows, of plain rows at an address into the keys."""
+    for i in range(count):
+        value = derive(field, row_at(first + ROW_BYTES * i), argument) << shift
+        store_le64(key, load_le64(key) | value)
+        key += key_bytes
+
+
+@part
+def _add(field: int, argument: int, shift: int, first: int, count: int, key: int, key_bytes: int) -> None:
+    """Put a derived field of plain rows at an address into the keys; there are the fields of :func:`derive`."""
+    keep_apart()
+    if field == 0:
+        _add_one(0, argument, shift, first, count, key, key_bytes)
+    elif field == 2:
+        _add_one(2, argument, shift, first, count, key, key_bytes)
+    elif field == 3:
+        _add_one(3, argument, shift, first, count, key, key_bytes)
+
+
+@part
 def _read(first: int, count: int, plan: int, scratch: int, key: int) -> None:
     """Fill the words of keys that have to be parsed for, of the rows at an address; ``scratch`` is room to parse in."""
     keep_apart()
     level, packed, more = _mask(plan, LEVEL), _mask(plan, PACKED), _mask(plan, MORE)
+    key_bytes = 8 * (1 + KEY_WORDS + more)
+    if more == 0 and _are_plain(first, count, level):
+        _clear(count, key, key_bytes)
+        at = plan + 8 * PAIRS
+        for _ in range(packed):
+            _add(load_le64(at), load_le64(at + 8), load_le64(at + 16), first, count, key, key_bytes)
+            at += 24
+        return
     for i in range(count):
         present = parse_row(row_at(first + ROW_BYTES * i), scratch, level)
         at, one = plan + 8 * PAIRS, 0
@@ -99,34 +137,44 @@ def _read(first: int, count: int, plan: int, scratch: int, key: int) -> None:
             value = load_le64(scratch + 8 * word) & load_le64(at + 8) if present >> word & 1 or word == 0 else 0
             store_le64(key + 24 + 8 * j, value)
             at += 16
-        key += 8 * (1 + KEY_WORDS + more)
+        key += key_bytes
 
 
 @part
-def _make_keys(first: int, count: int, enters: bool, plan: int, scratch: int, keys: int, table: int, mask: int) -> None:
+def _make_keys(
+    first: int, count: int, enters: bool, plan: int, scratch: int, keys: int, table: int, shift: int
+) -> None:
     """Fill ``keys`` for the rows at an address: the address of the slot where a key's search begins, and the key.
 
-    Rows that enter stand at port 0, whatever they say. What has to be parsed for comes first, for all rows: in short
-    loops a processor is at several rows at once.
+    Rows that enter stand at no port yet, whatever they say. What has to be parsed for comes first, for all rows: in
+    short loops a processor is at several rows at once.
     """
     keep_apart()
-    packed, more = _mask(plan, PACKED), _mask(plan, MORE)
+    if _mask(plan, PACKED) + _mask(plan, MORE) > 0:
+        _read(first, count, plan, scratch, keys + 8)
+    else:
+        _clear(count, keys + 8, 8 * (1 + KEY_WORDS))
+    if enters:
+        _complete(first, count, True, plan, keys, table, shift)
+    else:
+        _complete(first, count, False, plan, keys, table, shift)
+
+
+@part_in_line
+def _complete(first: int, count: int, enters: bool, plan: int, keys: int, table: int, shift: int) -> None:
+    """Put into keys what needs no parsing, and where their search begins; the compiler knows whether rows enter."""
+    more, mask = _mask(plan, MORE), (1 << 64 - shift) - 1
     destinations, sources = _mask(plan, DESTINATION) & _MAC, _mask(plan, SOURCE) & _MAC
-    slot_bytes, shift = 8 * (SLOT + more), _shift_of(mask)
-    port_bits = 0 if enters else _PORT_BITS
-    key = keys + 8
-    reads = packed + more > 0
-    if reads:
-        _read(first, count, plan, scratch, key)
+    slot_bytes, key = 8 * (SLOT + more), keys + 8
     for i in range(count):
         row = row_at(first + ROW_BYTES * i)
-        macs, one = row.address, row.port & port_bits | (row.flags & FROM_UPLINK) << 22
+        macs, one = row.address, load_le64(key)
+        if not enters:
+            one |= row.port & _PORT_BITS | (row.flags & FROM_UPLINK) << 22
         two, three = load_be64(macs) >> 16 & destinations, load_be64(macs + 4) & sources
         if row.tag != NO_TAG:
             one |= 1 << 23
             two |= row.tag << 48
-        if reads:
-            one |= load_le64(key)
         store_le64(key, one)
         store_le64(key + 8, two)
         store_le64(key + 16, three)
@@ -134,6 +182,13 @@ def _make_keys(first: int, count: int, enters: bool, plan: int, scratch: int, ke
         prefetch(slot)
         store_le64(key - 8, slot)
         key += 8 * (1 + KEY_WORDS + more)
+
+
+@part
+def _clear(count: int, key: int, key_bytes: int) -> None:
+    """Begin so many keys."""
+    for i in range(count):
+        store_le64(key + key_bytes * i, 0)
 
 
 @part
@@ -165,12 +220,6 @@ def _find(key: int, table: int, end: int, slot_bytes: int, generation: int) -> i
 
 
 @part
-def _signed(word: int) -> int:
-    """The low half of a word as the signed number that it was."""
-    return ((word & _LOW) ^ 0x80000000) - 0x80000000
-
-
-@part
 def _send(
     first: int,
     count: int,
@@ -181,7 +230,6 @@ def _send(
     end: int,
     generation: int,
     enters: bool,
-    is_uplink: int,
     counters: int,
     entries: int,
     kinds: int,
@@ -197,20 +245,20 @@ def _send(
             if skips:
                 continue
             return i
-        row = row_at(first + ROW_BYTES * i)
-        kind = load_le64(at) & 0xFF
-        store_u8(kinds + i, kind)
-        from_to, tags, why = load_le64(at + 8 * FROM_TO), load_le64(at + 8 * TAGS), load_le64(at + 8 * WHY)
-        if enters:
-            entry = from_to >> 32
-            row.entry = entry
-            row.flags = (row.flags & ~FROM_UPLINK) | load_u8(is_uplink + entry)
-            count_row(row, entry, IN, tags >> 32, counters)
-            counted = entries + 8 * (why >> 32)
-            store_le64(counted, load_le64(counted) + 1)
-        row.port = from_to & _LOW
-        row.tag = _signed(tags)
+        address = first + ROW_BYTES * i
+        row, state = row_at(address), load_le64(at)
+        place, port, why = load_le64(at + 8 * PLACE), load_le64(at + 8 * PORT), load_le64(at + 8 * WHY)
+        store_u8(kinds + i, state & _KIND)
         store_le32(whys + 4 * i, why)
+        row.port = port & _LOW
+        if not enters:
+            store_le32(address + TAG_AT, place)
+            continue
+        store_le64(address + TAG_AT, place)
+        row.flags = (row.flags & ~FROM_UPLINK) | state >> 7 & FROM_UPLINK
+        count_row(row, place >> 32, IN, port >> 32, counters)
+        counted = entries + 8 * (why >> 32)
+        store_le64(counted, load_le64(counted) + 1)
     return count
 
 
@@ -224,7 +272,6 @@ def _send(
         _TABLE,
         types.int64,
         types.boolean,
-        _BOOL,
         _COUNTS,
         _I64,
         _U8,
@@ -243,7 +290,6 @@ def take(
     table: Any,
     generation: int,
     enters: bool,
-    is_uplink: Any,
     counters: Any,
     entries: Any,
     kinds: Any,
@@ -259,7 +305,7 @@ def take(
     they came in by and are counted there, and ``entries`` counts them by the path of their entry. ``room`` is for BLOCK
     keys, here and below.
     """
-    more, mask = plan[MORE], len(table) - 1
+    more, shift = plan[MORE], _shift_of(len(table) - 1)
     start, keys = signed(table.ctypes.data), signed(room.ctypes.data)
     stop = start + 8 * (SLOT + more) * len(table)
     for block in range(first, end, BLOCK):
@@ -267,7 +313,7 @@ def take(
         free = size
         if mtu != NOT_LOOKED_AT:
             free = unsuspected(row, size, signed(rows.ctypes.data) + ROW_BYTES * end, mtu)
-        _make_keys(row, free, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
+        _make_keys(row, free, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, shift)
         sent = _send(
             row,
             free,
@@ -278,7 +324,6 @@ def take(
             stop,
             generation,
             enters,
-            signed(is_uplink.ctypes.data),
             signed(counters.ctypes.data),
             signed(entries.ctypes.data),
             signed(kinds.ctypes.data) + block,
@@ -295,18 +340,20 @@ def unknown(
 ) -> int:
     """Fill ``found`` with the indices of rows from ``first`` on that the table does not know; gives how many."""
     keys, start = signed(room.ctypes.data), signed(table.ctypes.data)
-    mask, slot_bytes = len(table) - 1, 8 * (SLOT + plan[MORE])
+    shift, slot_bytes = _shift_of(len(table) - 1), 8 * (SLOT + plan[MORE])
     count = 0
     for i in range(first, len(rows)):
         row = signed(rows.ctypes.data) + ROW_BYTES * i
-        _make_keys(row, 1, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
+        _make_keys(row, 1, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, shift)
         found[count] = i
         count += _find(keys, start, start + slot_bytes * len(table), slot_bytes, generation) < 0
     return count
 
 
 @compiled(
-    types.int64(ROWS, types.boolean, _I64, _TABLE, types.int64, _U8, _I32, _I32, _I32, _I32, _I32, _I32, _I64, _I64)
+    types.int64(
+        ROWS, types.boolean, _I64, _TABLE, types.int64, _BOOL, _U8, _I32, _I32, _I32, _I32, _I32, _I32, _I64, _I64
+    )
 )
 def insert(
     rows: Any,
@@ -314,6 +361,7 @@ def insert(
     plan: Any,
     table: Any,
     generation: int,
+    is_uplink: Any,
     kinds: Any,
     entries: Any,
     ports: Any,
@@ -325,14 +373,14 @@ def insert(
     room: Any,
 ) -> int:
     """Put what became of rows into the table, which has room, save of those UNKNOWN; gives how many are new."""
-    keys, more, start, mask = signed(room.ctypes.data), plan[MORE], signed(table.ctypes.data), len(table) - 1
-    slot_bytes = 8 * (SLOT + more)
+    keys, more, start = signed(room.ctypes.data), plan[MORE], signed(table.ctypes.data)
+    slot_bytes, shift = 8 * (SLOT + more), _shift_of(len(table) - 1)
     made = 0
     for i in range(len(rows)):
         if kinds[i] == UNKNOWN:
             continue
         row = signed(rows.ctypes.data) + ROW_BYTES * i
-        _make_keys(row, 1, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, mask)
+        _make_keys(row, 1, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, shift)
         at = _find(keys, start, start + slot_bytes * len(table), slot_bytes, generation)
         if at < 0:
             at = -at
@@ -341,9 +389,10 @@ def insert(
                 store_le64(at + 8 * (KEY + j), room[1 + j])
             for j in range(more):
                 store_le64(at + 8 * (SLOT + j), room[1 + KEY_WORDS + j])
-        store_le64(at, generation << 8 | np.int64(kinds[i]))
-        store_le64(at + 8 * FROM_TO, np.int64(entries[i]) << 32 | np.int64(ports[i]) & _LOW)
-        store_le64(at + 8 * TAGS, np.int64(entry_tags[i]) << 32 | np.int64(tags[i]) & _LOW)
+        side = FROM_UPLINK << 7 if entries[i] >= 0 and is_uplink[entries[i]] else 0
+        store_le64(at, generation << 8 | side | np.int64(kinds[i]))
+        store_le64(at + 8 * PLACE, np.int64(entries[i]) << 32 | np.int64(tags[i]) & _LOW)
+        store_le64(at + 8 * PORT, np.int64(entry_tags[i]) << 32 | np.int64(ports[i]) & _LOW)
         store_le64(at + 8 * WHY, np.int64(paths[i]) << 32 | np.int64(whys[i]) & _LOW)
     return made
 

@@ -10,10 +10,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from numba import types
+from numba.extending import overload
 
 from iochain.kernels import words as w
+from iochain.kernels.checked import Record
 from iochain.kernels.compiled import compiled, part, part_in_line
-from iochain.kernels.raw import keep_apart, load_be16, load_be32, load_be64, load_mac, load_u8, store_le64
+from iochain.kernels.raw import keep_apart, load_be16, load_be32, load_be64, load_le64, load_mac, load_u8, store_le64
 from iochain.kernels.rows import ADDRESS_BYTES, ETHERNET_BYTES, FROM_UPLINK, NO_TAG, NOWHERE, ROWS, SERIAL_BITS
 
 WORD_BYTES: Final = 8
@@ -28,16 +30,18 @@ _TAG_TYPES = (0x8100, 0x88A8, 0x9100)
 _IPV4, _IPV6, _ARP = 0x0800, 0x86DD, 0x0806
 _PLAIN_BYTES: Final = ETHERNET_BYTES + 20
 _PLAIN_START: Final = _IPV4 << 4 | 4  # EtherType and version
-_PLAIN: Final = (
-    1 << w.ETHERTYPE
-    | 1 << w.WIRE_LENGTH
-    | 1 << w.WORD_AT_26
-    | 1 << w.WORD_AT_30
-    | 1 << w.NETWORK_TYPE
-    | 1 << w.NETWORK_OFFSET
-    | 1 << w.IPV4_SOURCE
-    | 1 << w.IPV4_DESTINATION
+_PLAIN_WORDS: Final = (
+    w.PRESENT,
+    w.ETHERTYPE,
+    w.WIRE_LENGTH,
+    w.WORD_AT_26,
+    w.WORD_AT_30,
+    w.NETWORK_TYPE,
+    w.NETWORK_OFFSET,
+    w.IPV4_SOURCE,
+    w.IPV4_DESTINATION,
 )
+_PLAIN: Final = sum(1 << number for number in _PLAIN_WORDS[1:])
 _ARP_ETHERNET_IPV4 = 0x0001_0800_0604
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION_OPTIONS = 0, 43, 44, 51, 60
 _MOBILITY, _HOST_IDENTITY, _SHIM6 = 135, 139, 140
@@ -305,25 +309,63 @@ def _parse_any(row: Any, words: int, level: int) -> int:
 
 
 @part_in_line
+def is_plain(row: Any, level: int) -> bool:
+    """Whether all that is asked for, up to a level, is where an untagged IPv4 frame has it: :func:`plain_word`.
+
+    Nearly all frames of nearly all captures are, where only addresses are asked for.
+    """
+    if level != ADDRESSES or row.length < _PLAIN_BYTES:
+        return False
+    return load_be32(row.address + row.skip) >> 12 == _PLAIN_START  # type: ignore[no-any-return]
+
+
+@part_in_line
+def plain_word(row: Any, number: int) -> int:
+    """A word of a plain frame, straight from its bytes: in compiled code, which knows the number, one load or none."""
+    if number == w.PRESENT:
+        return _PLAIN
+    if number in (w.ETHERTYPE, w.NETWORK_TYPE):
+        return _IPV4
+    if number == w.WIRE_LENGTH:
+        return row.wire_length  # type: ignore[no-any-return]
+    if number == w.NETWORK_OFFSET:
+        return ETHERNET_BYTES
+    if number in (w.WORD_AT_26, w.IPV4_SOURCE):
+        return load_be32(row.address + row.skip + 14)  # type: ignore[no-any-return]
+    if number in (w.WORD_AT_30, w.IPV4_DESTINATION):
+        return load_be32(row.address + row.skip + 18)  # type: ignore[no-any-return]
+    return 0
+
+
+def word(words: Any, number: int) -> int:
+    """One word of a parsed frame: of a vector in Python; in kernels of the vector at an address, or of a plain row.
+
+    So a derived field is written once, and kernels hand it what they have: an array would cost more than the field.
+    """
+    if isinstance(words, int):
+        return load_le64(words + WORD_BYTES * number)  # type: ignore[no-any-return]
+    return plain_word(words, number) if isinstance(words, Record) else words[number]
+
+
+@overload(word, inline="always", strict=False)
+def _word(words: Any, number: Any) -> Any:
+    if isinstance(words, types.Integer):
+        return lambda words, number: load_le64(words + 8 * number)
+    if isinstance(words, types.Record):
+        return lambda words, number: plain_word(words, number)
+    return lambda words, number: words[number]
+
+
+@part_in_line
 def parse_row(row: Any, words: int, level: int) -> int:
     """Fill the words of a row, a vector at an address, as far as a level; gives the presence bits, and puts them in.
 
-    Words that the frame has not, or that are not of this level, keep what they held. Nearly all frames of nearly all
-    captures are untagged IPv4 with its addresses: where these are all that is asked for, there is nothing to decide.
+    Words that the frame has not, or that are not of this level, keep what they held.
     """
-    rest = row.address + row.skip
-    if level != ADDRESSES or row.length < _PLAIN_BYTES or load_be32(rest) >> 12 != _PLAIN_START:
+    if not is_plain(row, level):
         return _parse_any(row, words, level)
-    source, destination = load_be32(rest + 14), load_be32(rest + 18)
-    store_le64(words, _PLAIN)
-    store_le64(words + WORD_BYTES * w.ETHERTYPE, _IPV4)
-    store_le64(words + WORD_BYTES * w.WIRE_LENGTH, row.wire_length)
-    store_le64(words + WORD_BYTES * w.WORD_AT_26, source)
-    store_le64(words + WORD_BYTES * w.WORD_AT_30, destination)
-    store_le64(words + WORD_BYTES * w.NETWORK_TYPE, _IPV4)
-    store_le64(words + WORD_BYTES * w.NETWORK_OFFSET, ETHERNET_BYTES)
-    store_le64(words + WORD_BYTES * w.IPV4_SOURCE, source)
-    store_le64(words + WORD_BYTES * w.IPV4_DESTINATION, destination)
+    for number in _PLAIN_WORDS:
+        store_le64(words + WORD_BYTES * number, plain_word(row, number))
     return _PLAIN
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from llvmlite import ir
 from numba import carray, from_dtype, types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from iochain.kernels import checked
 from iochain.kernels.checked import CHECKED
@@ -130,23 +130,6 @@ copy: Callable[..., Any] = checked.copy if CHECKED else _copy
 row_at: Callable[..., Any] = checked.row_at if CHECKED else _row_at
 keep_apart: Callable[..., Any] = checked.keep_apart if CHECKED else _keep_apart
 prefetch: Callable[..., Any] = checked.prefetch if CHECKED else _prefetch
-
-
-def word(words: Any, number: int) -> int:
-    """One word of a parsed frame: of a vector in Python, and in kernels of the vector at an address.
-
-    So a derived field is written once, and kernels hand it an address: making an array for it costs more than it does.
-    """
-    if isinstance(words, int):
-        return load_le64(words + 8 * number)  # type: ignore[no-any-return]
-    return words[number]  # type: ignore[no-any-return]
-
-
-@overload(word, inline="always", strict=False)
-def _word(words: Any, number: Any) -> Any:
-    if isinstance(words, types.Integer):
-        return lambda words, number: load_le64(words + 8 * number)
-    return lambda words, number: words[number]
 
 
 @part

@@ -33,6 +33,8 @@ ROW: Final = np.dtype(
 """One frame. 64 bytes; the test of this module holds it to that."""
 
 ROW_BYTES: Final = 64
+TAG_AT: Final = 32
+"""Where in a row its tag is, which its entry follows."""
 ADDRESS_BYTES: Final = 12
 TAG_BYTES: Final = 4
 ETHERNET_BYTES: Final = 14

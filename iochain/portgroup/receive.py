@@ -16,7 +16,7 @@ from iochain.chain import Drop, Port, Reason, Verdict
 from iochain.frame import BROADCAST, Derived, Frame, Mac
 from iochain.kernels import words as w
 from iochain.kernels.compiled import part
-from iochain.kernels.raw import word
+from iochain.kernels.parse import word
 
 EXACT_SLOTS: Final = 32
 

@@ -15,7 +15,7 @@ from iochain.chain import Drop, Port, Reason, Verdict
 from iochain.frame import ALL_VLANS, DEI_BIT, Derived, Frame, Table
 from iochain.kernels import words as w
 from iochain.kernels.compiled import part
-from iochain.kernels.raw import word
+from iochain.kernels.parse import word
 from iochain.kernels.rows import ETHERNET_BYTES, TAG_BYTES
 
 TCP: Final = 6

@@ -19,7 +19,7 @@ from iochain.chain import Consumed, Drop, Port, Ports, Reason, Verdict
 from iochain.frame import Derived, Frame, Table
 from iochain.kernels import words as w
 from iochain.kernels.compiled import part
-from iochain.kernels.raw import word
+from iochain.kernels.parse import word
 
 InUse = Table[str, tuple[str, ...]]
 """Uplinks in use, by the name of the team."""
@@ -234,12 +234,20 @@ def _xor_of_addresses(words: Any) -> int:
 
 
 @part
+def _remainder(number: int, uplinks: int) -> int:
+    """A 32-bit number modulo the uplinks of a team: nearly always 1, 2 or 4, and dividing takes six times as long."""
+    if uplinks & (uplinks - 1) == 0:
+        return number & (uplinks - 1)
+    return np.int64(np.uint32(number) % np.uint32(uplinks))  # type: ignore[return-value]
+
+
+@part
 def ip_hash_full(words: Any, uplinks: int) -> int:
     """The XOR of the 32-bit addresses, modulo the number of uplinks (KB 1007371)."""
-    return np.int64(np.uint32(_xor_of_addresses(words)) % np.uint32(uplinks))  # type: ignore[return-value]  # divides faster
+    return _remainder(_xor_of_addresses(words), uplinks)
 
 
 @part
 def ip_hash_last_octet(words: Any, uplinks: int) -> int:
     """The XOR of the last octets, modulo the number of uplinks (vSphere Networking 7.0)."""
-    return np.int64(np.uint32(_xor_of_addresses(words) & 0xFF) % np.uint32(uplinks))  # type: ignore[return-value]
+    return _remainder(_xor_of_addresses(words) & 0xFF, uplinks)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from iochain.batch import Batch, Instant, Rows, Waiting, batch_of, joined, order_of, source_and_serial
 from iochain.kernels.order import first_from, is_sorted, order_of_rows, sorted_rows
-from iochain.kernels.rows import MAX_TIME_NS, NO_TAG, NOWHERE, ROW
+from iochain.kernels.rows import MAX_TIME_NS, NO_TAG, NOWHERE, ROW, TAG_AT
 
 ADDRESSES = bytes.fromhex("005056000002005056000001")
 ORDER = ("time_ns", "order", "part", "port")
@@ -18,6 +18,11 @@ ORDER = ("time_ns", "order", "part", "port")
 def test_a_row_is_one_cache_line() -> None:
     assert ROW.itemsize == 64
     assert ROW.isalignedstruct
+
+
+def test_the_entry_follows_the_tag() -> None:
+    offsets = {name: ROW.fields[name][1] for name in ("tag", "entry")}  # type: ignore[index]
+    assert offsets == {"tag": TAG_AT, "entry": TAG_AT + 4}
 
 
 # -- order
