@@ -124,7 +124,7 @@ class Waiting:
     batch: Batch = EMPTY
 
     def __len__(self) -> int:
-        return len(self.batch)
+        return len(self.batch.rows)
 
     def release(self, more: Batch, until: Instant) -> Batch:
         """Take more frames in, and give out, in order, all that come before ``until``: the same rows if that is all."""

@@ -95,7 +95,7 @@ class CaptureReader:
         while until != FOREVER:
             batch = self._next_batch()
             until = FOREVER
-            for source in self._unfinished():
+            for source in self.sources if self._left != 0 else ():
                 until = min(until, source.until)
             if len(batch.rows) or until == FOREVER:
                 if self._late:
@@ -122,16 +122,12 @@ class CaptureReader:
         for source in self.sources:
             source.close()
 
-    def _unfinished(self) -> list[Source]:
-        """The sources that frames may still come from."""
-        if self._left == 0:
-            return []
-        return [source for source in self.sources if len(source.rows) or not source.is_finished]
-
     def _next_batch(self) -> Batch:
         """Frames that nothing can come before any more, as many as there are."""
+        if self._left == 0:
+            return EMPTY
         ready: list[Source] = []
-        for source in self._unfinished():
+        for source in self.sources:
             source.load()
             if len(source.rows):
                 ready.append(source)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from iochain.batch import Batch, Instant, Rows, order_of
+from iochain.batch import FOREVER, Batch, Instant, Rows, order_of
 from iochain.capture.endings import CaptureError, CutShort, Damage, Ending
 from iochain.capture.formats import (
     BLOCK_BYTES,
@@ -40,6 +40,7 @@ _TIME_WORD, _ORDER_WORD = ((ROW.names or ()).index(name) for name in ("time_ns",
 _ROW_WORDS: Final = ROW_BYTES // 8
 _MORE, _BLOCK, _DAMAGED, _STOPPED = map(int, (Halt.MORE, Halt.BLOCK, Halt.DAMAGED, Halt.STOPPED))
 _FIRST_INTERFACES: Final = 4
+_NO_ROWS: Final = np.empty(0, ROW)
 _PCAP_MAGICS: Final = {
     magic.to_bytes(_MAGIC_BYTES, order): (order == "big", exponent)
     for magic, exponent in ((PCAP_MICROSECONDS, 6), (PCAP_NANOSECONDS, 9))
@@ -69,7 +70,7 @@ class Source:
         self.ending: Ending | None = None
         """How it ended too early; None while it is read, and if it is whole."""
         self.interfaces: list[Interface] = []
-        self.rows: Rows = np.empty(0, ROW)
+        self.rows: Rows = _NO_ROWS
         """Frames that are read and not yet handed out; they point into ``pins``."""
         self.is_finished = False
         self._stream = CaptureStream(path)
@@ -144,11 +145,13 @@ class Source:
 
     @property
     def until(self) -> Instant:
-        """Every frame that comes is at or after this; only for a source that is not finished or has rows."""
+        """Every frame that comes is at or after this; FOREVER if none comes any more."""
         if len(self.rows):
             return Instant(int(self.rows["time_ns"][0]), int(self.rows["order"][0]))
         if self._last is not None:
             return Instant(self._last.item(_TIME_WORD), self._last.item(_ORDER_WORD))
+        if self.is_finished:
+            return FOREVER
         return Instant(int(self._walk["latest_ns"]), order_of(self.number, self.frames + 1))
 
     def close(self) -> None:
@@ -168,7 +171,7 @@ class Source:
     def take(self) -> Batch:
         """Hand out all frames that are read."""
         batch = Batch(self.rows, self.pins)
-        self.rows = self.rows[:0]
+        self.rows = _NO_ROWS
         return batch
 
     def _begin(self) -> Format:

@@ -222,9 +222,9 @@ class Network:
         if requests is None or not requests.is_uniform or self.one_by_one or not self.ways:
             return False
         for way in self.ways:
-            if not way.is_usable:
+            if way.is_off:
                 return False
-        return requests.is_current
+        return requests.is_current and self.ways[0].is_usable
 
     def run(self, batch: Batch, until: Instant = FOREVER) -> Fates:
         """Run the window up to ``until``: frames in order, each with its ``port``, at which it enters.
@@ -361,14 +361,15 @@ class Network:
         for depth, depots in enumerate(self.output.depots):
             busy = [depot for depot in depots if not depot.passes(batch, known)]
             onward = self.output.junctions[depth + 1]
-            if onward.is_empty and not busy:
-                continue
-            known.clear()
             if not onward.is_empty:
                 last, batch = split(batch, self.output.last <= depth)
                 done.append(last)
-            batch = self._through(self._stored(batch, busy, until), onward)
-        return merged([*done, batch])
+            if busy:
+                known.clear()
+                batch = self._stored(batch, busy, until)
+            if not onward.is_empty:
+                batch = self._through(batch, onward)
+        return merged([*done, batch]) if done else batch
 
     def _pieces(
         self, batch: Batch, taken: npt.NDArray[np.int32], until: Instant, most: int | None = None
@@ -446,7 +447,7 @@ class Network:
         """Count what a bank did; gives what came out."""
         self.counters.split += passed.split
         self.counters.merged += passed.merged
-        if len(passed.dropped):
+        if len(passed.dropped.rows):
             self._drop_in_bank(depot, passed.dropped, passed.why, passed.drops)
         return passed.batch
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from attrs import define, frozen
+from attrs import define, field, frozen
 from numba import types
 
 from iochain.batch import EMPTY, Batch, Instant, Rows, Waiting
@@ -73,6 +73,7 @@ _RATE, _SMALLEST, _MTU, _GAP, _GAP_REST, _BUSY, _REST, _SUPER = range(OWN, OWN +
 _COLUMNS = OWN + 8
 _NANO = 10**9
 _DROPS = (Drop(Reason.TRANSMIT_QUEUE),)
+_NO_WHYS: Final = np.zeros(0, np.int32)
 
 
 @define
@@ -81,7 +82,8 @@ class Wires:
 
     lanes: npt.NDArray[np.int64]
     queues: npt.NDArray[np.int64]
-    waiting: Waiting
+    waiting: Waiting = field(factory=Waiting)
+    picked: npt.NDArray[np.int64] = field(factory=room_to_pick)
 
     @classmethod
     def of(cls, stages: Sequence[Wire]) -> "Wires":
@@ -93,12 +95,12 @@ class Wires:
             lane[_GAP:_BUSY] = divmod(GAP_BITS * _NANO, stage.rate_bps)
             lane[_BUSY] = np.iinfo(np.int64).min
         longest = max((stage.queue_frames for stage in stages), default=1)
-        return cls(lanes, np.zeros((len(stages), longest), np.int64), Waiting())
+        return cls(lanes, np.zeros((len(stages), longest), np.int64))
 
     @property
     def held(self) -> int:
         """How many frames are on their way."""
-        return len(self.waiting.batch.rows)
+        return len(self.waiting)
 
     @property
     def super_frames(self) -> npt.NDArray[np.int64]:
@@ -118,15 +120,14 @@ class Wires:
 
     def _send(self, batch: Batch, lanes: npt.NDArray[np.int32], by_port: bool, until: Instant) -> Passed:
         rows = batch.rows
-        lost, supers = send(rows, lanes, by_port, self.lanes, self.queues, room_to_pick())
+        lost, supers = send(rows, lanes, by_port, self.lanes, self.queues, self.picked)
         if supers:
             give_sizes(rows, self._mtus(rows, lanes[rows["port"]] if by_port else lanes))
-        dropped = EMPTY
+        dropped, why = EMPTY, _NO_WHYS
         if lost:
             kept, gone = without_lost(rows)
-            batch, dropped = Batch(kept, batch.pins), Batch(gone, batch.pins)
-        released = self.waiting.release(batch, until)
-        return Passed(released, dropped, np.zeros(lost, np.int32), _DROPS)
+            batch, dropped, why = Batch(kept, batch.pins), Batch(gone, batch.pins), np.zeros(lost, np.int32)
+        return Passed(self.waiting.release(batch, until), dropped, why, _DROPS)
 
     def _mtus(self, rows: Rows, lanes: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """The MTU of each row's link; 0 for rows that this wire does not send."""

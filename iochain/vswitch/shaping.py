@@ -7,11 +7,11 @@ queue a port, in order; the queues per flow of Net.NetShaperQueuePerL3L4Flow are
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from attrs import define, frozen
+from attrs import define, field, frozen
 from numba import types
 
 from iochain.batch import EMPTY, Batch, Instant, Waiting
@@ -75,6 +75,7 @@ _NANO = 10**9
 _LARGEST = (1 << 24) * 8 * _NANO
 """Credit that a frame needs at most: it may be missing beside all that there can be."""
 _DROPS = (Drop(Reason.SHAPER),)
+_NO_WHYS: Final = np.zeros(0, np.int32)
 
 
 @define
@@ -83,7 +84,8 @@ class Shapers:
 
     lanes: npt.NDArray[np.int64]
     queues: npt.NDArray[np.int64]
-    waiting: Waiting
+    waiting: Waiting = field(factory=Waiting)
+    picked: npt.NDArray[np.int64] = field(factory=room_to_pick)
 
     @classmethod
     def of(cls, stages: Sequence[Shaper]) -> "Shapers":
@@ -95,7 +97,7 @@ class Shapers:
             lane[_AVERAGE:_AVERAGE_GAP] = average, peak, full
             lane[_AVERAGE_GAP], lane[_PEAK_GAP] = (full + _LARGEST) // average + 2, _LARGEST // peak + 2
         longest = max((stage.queue_frames for stage in stages), default=1)
-        return cls(lanes, np.zeros((len(stages), longest), np.int64), Waiting())
+        return cls(lanes, np.zeros((len(stages), longest), np.int64))
 
     @property
     def held(self) -> int:
@@ -114,14 +116,14 @@ class Shapers:
         return self._shape(batch, lanes, True, until)
 
     def _shape(self, batch: Batch, lanes: npt.NDArray[np.int32], by_port: bool, until: Instant) -> Passed:
-        delayed, lost = shape(batch.rows, lanes, by_port, self.lanes, self.queues, room_to_pick())
-        dropped = EMPTY
+        delayed, lost = shape(batch.rows, lanes, by_port, self.lanes, self.queues, self.picked)
+        dropped, why = EMPTY, _NO_WHYS
         if lost:
             kept, gone = without_lost(batch.rows)
-            batch, dropped = Batch(kept, batch.pins), Batch(gone, batch.pins)
+            batch, dropped, why = Batch(kept, batch.pins), Batch(gone, batch.pins), np.zeros(lost, np.int32)
         if delayed or self.held:
             batch = self.waiting.release(batch, until)
-        return Passed(batch, dropped, np.zeros(lost, np.int32), _DROPS)
+        return Passed(batch, dropped, why, _DROPS)
 
 
 @part
