@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from iochain.batch import Batch, bytes_at
 from iochain.capture.formats import OPTION_COMMENT, PACKET_BYTES, PCAP_RECORD_BYTES
+from iochain.capture.memory import COLLECTED
 from iochain.capture.packing import OPTION, pack_blocks, pack_records
 from iochain.capture.writer import option
 from iochain.kernels.checked import known, only
@@ -60,11 +61,16 @@ def _block_of(batch: Batch, memory: npt.NDArray[np.uint8], data: bytes) -> bytes
     comments = np.zeros(2, OPTION)
     comments[0] = (_COMMENT.ctypes.data, len(_COMMENT))
     numbers, outwards = np.zeros(1, np.int32), np.full(1, _OUTWARDS, np.uint8)
-    columns = (numbers, outwards, numbers, comments, buffer.ctypes.data)
+    collected = np.zeros(1, COLLECTED)
+    collected["start"] = collected["target"] = start = buffer.ctypes.data
+    columns = (numbers, outwards, numbers, comments, collected, -1, 0)
     with only([memory, buffer, _COMMENT]):
-        assert pack_blocks(batch.rows, 0, False, *columns, len(buffer) - 1) == (0, 0)
+        collected["end"] = start + len(buffer) - 1
+        assert pack_blocks(batch.rows, 0, False, *columns) == 0
         assert buffer.tobytes() == b"\xee" * len(buffer)
-        assert pack_blocks(batch.rows, 0, False, *columns, len(buffer)) == (1, len(buffer))
+        collected["end"] = start + len(buffer)
+        assert pack_blocks(batch.rows, 0, False, *columns) == 1
+        assert collected["target"] == start + len(buffer)
     written = buffer.tobytes()
     assert written[28 : 28 + len(data)] == data
     assert written[28 + len(data) : 28 + padded] == bytes(padded - len(data))

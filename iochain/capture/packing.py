@@ -9,6 +9,8 @@ import numpy as np
 from numba import from_dtype, types
 
 from iochain.capture.formats import ENHANCED_PACKET_BLOCK, PACKET_BYTES, PCAP_RECORD_BYTES
+from iochain.capture.memory import COLLECTED
+from iochain.capture.system import write_all
 from iochain.kernels.compiled import compiled, part, part_in_line
 from iochain.kernels.raw import (
     copy,
@@ -27,6 +29,7 @@ from iochain.kernels.rows import ADDRESS_BYTES, NO_TAG, ROW_BYTES, ROWS, TAG_BYT
 OPTION: Final = np.dtype([("address", np.int64), ("length", np.int64)])
 """Where a whole option lies, header and padding counted; an empty one has no length."""
 OPTIONS = types.Array(from_dtype(OPTION), 1, "C")
+COLLECTEDS = types.Array(from_dtype(COLLECTED), 1, "C")
 _INTS = types.Array(types.int32, 1, "C", readonly=True)
 _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 
@@ -89,10 +92,23 @@ def beside(row: Any) -> int:
     return int(row.pad + (TAG_BYTES if row.tag != NO_TAG else 0))
 
 
+@part
+def write_collected(collected: Any, target: int, file: int, write: int) -> bool:
+    """Write what lies before ``target``, so that all room is free; False if the system did not take everything."""
+    size = collected.end - collected.start
+    written = write_all(write, file, collected.start, target) - collected.start
+    memory = collected.start - collected.start % collected.slack
+    collected.position += written
+    collected.start += written
+    if collected.start < target:
+        return False
+    collected.start = memory + collected.start % collected.slack
+    collected.end = collected.start + size
+    return True
+
+
 @compiled(
-    types.UniTuple(types.int64, 2)(
-        ROWS, types.int64, types.boolean, _INTS, _BYTES, _INTS, OPTIONS, types.int64, types.int64
-    )
+    types.int64(ROWS, types.int64, types.boolean, _INTS, _BYTES, _INTS, OPTIONS, COLLECTEDS, types.int64, types.int64)
 )
 def pack_blocks(
     rows: Any,
@@ -102,16 +118,19 @@ def pack_blocks(
     direction: Any,
     comment: Any,
     comments: Any,
-    target: int,
-    room: int,
-) -> tuple[int, int]:
-    """Put the rows from ``first`` on to ``target`` as enhanced packet blocks, as many as fit into ``room`` bytes.
+    collected: Any,
+    file: int,
+    write: int,
+) -> int:
+    """Collect the rows from ``first`` on as enhanced packet blocks; what is full is written to ``file`` with ``write``.
 
-    Returns the first row that did not fit, and how many bytes were filled. Interface, direction and comment are by row,
-    or by port; ``comments`` has an empty option at its end, which comment -1 means. A row at a port that is not in the
-    tables ends it all: NO_PORT less its number is returned.
+    Returns the first row for which there was no room: without ``file`` (-1), where the system did not take everything,
+    and where it has more bytes than there is room at all. Interface, direction and comment are by row, or by port;
+    ``comments`` has an empty option at its end, which comment -1 means. A row at a port that is not in the tables ends
+    it all: NO_PORT less its number is returned.
     """
-    start, end = target, target + room
+    state = collected[0]
+    target, end = state.target, state.end
     ports = len(interface)
     address, last = signed(rows.ctypes.data), len(rows) - 1
     for i in range(first, len(rows)):
@@ -121,7 +140,8 @@ def pack_blocks(
         if by_port:
             at = row.port
             if not 0 <= at < ports:
-                return NO_PORT - i, target - start
+                state.target = target
+                return NO_PORT - i
         more = beside(row)
         length = row.length + more
         padded = (length + 3) & ~3
@@ -130,7 +150,10 @@ def pack_blocks(
         options = option.length + flags
         total = PACKET_BYTES + padded + options + (_END_BYTES if options else 0)
         if total > end - target:
-            return i, target - start
+            state.target = target
+            if file < 0 or total > end - state.start or not write_collected(state, target, file, write):
+                return i
+            target, end = state.start, state.end
         time_ns = row.time_ns
         store_le64(target, ENHANCED_PACKET_BLOCK | total << 32)
         store_le64(target + 8, int(interface[at]) | (time_ns >> 32) << 32)
@@ -150,12 +173,16 @@ def pack_blocks(
             target += _END_BYTES
         store_le32(target, total)
         target += 4
-    return len(rows), target - start
+    state.target = target
+    return len(rows)
 
 
 @compiled(types.UniTuple(types.int64, 2)(ROWS, types.int64, types.int64, types.int64))
 def pack_records(rows: Any, first: int, target: int, room: int) -> tuple[int, int]:
-    """Put the rows from ``first`` on to ``target`` as records of a nanosecond pcap; returns as :func:`pack_blocks`."""
+    """Put the rows from ``first`` on to ``target`` as records of a nanosecond pcap, as many as fit into ``room`` bytes.
+
+    Returns the first row that did not fit, and how many bytes were filled.
+    """
     start = target
     for i in range(first, len(rows)):
         row = rows[i]

@@ -1,5 +1,6 @@
 """Writing one pcapng with an interface for each place that frames are seen at, their directions and comments."""
 
+import io
 import os
 from collections.abc import Sequence
 from io import FileIO
@@ -31,6 +32,7 @@ from iochain.capture.formats import (
 )
 from iochain.capture.memory import Collected
 from iochain.capture.packing import NO_PORT, OPTION, pack_blocks
+from iochain.capture.system import WRITE
 from iochain.kernels.checked import known
 from iochain.version import __version__
 
@@ -85,8 +87,9 @@ class PcapngWriter:
         self._option_table = np.zeros(_FIRST_COMMENTS, OPTION)
         self._known_ports: tuple[ByPort, tuple[Numbers, Numbers, Numbers]] | None = None
         self._beside: Beside | None = None
-        self._target.write(section_header(comment) + b"".join(described(interface) for interface in interfaces))
-        self._collected = Collected(BUFFER_BYTES, self._target.bytes)
+        header = section_header(comment) + b"".join(described(interface) for interface in interfaces)
+        self._target.write(header)
+        self._collected = Collected(BUFFER_BYTES, len(header))
 
     def __enter__(self) -> "PcapngWriter":
         return self
@@ -100,7 +103,7 @@ class PcapngWriter:
     def bytes(self) -> int:
         """How long the capture is by now, in bytes."""
         self._wait()
-        return self._target.bytes + self._collected.filled
+        return self._collected.position + self._collected.filled
 
     def comment(self, text: str) -> int:
         """A number for a comment, the same for the same text; longer than 65,535 bytes it is cut."""
@@ -140,7 +143,7 @@ class PcapngWriter:
     def _give(self, rows: Rows, pins: object, by_port: bool, columns: tuple[Numbers, Numbers, Numbers]) -> None:
         """Have rows packed: here, or on the other core once there is more than a buffer."""
         work = (rows, pins, by_port, *columns, self._option_table)
-        if self._beside is None and self._target.bytes + self._collected.filled > BUFFER_BYTES:
+        if self._beside is None and self._collected.position + self._collected.filled > BUFFER_BYTES:
             self._beside = Beside("capture writer", _MOST_BATCHES)
         if self._beside is None:
             self._pack(*work)
@@ -155,14 +158,14 @@ class PcapngWriter:
 
     def close(self) -> None:
         """Write what is left and close the file; a second time does nothing. Raises CaptureError."""
+        if self._beside is not None:
+            self._beside.close()  # an interrupt here leaves the file open, which is still written to
         try:
             self._wait()
             if not self._target.is_closed:
                 self._write_filled()
         finally:
-            if self._beside is not None:
-                self._beside.close()
-                self._beside = None
+            self._beside = None
             self._target.close()
 
     def _tables(self, by_port: ByPort) -> tuple[Numbers, Numbers, Numbers]:
@@ -193,17 +196,16 @@ class PcapngWriter:
         done = 0
         columns = (by_port, interfaces, directions, comments, options)
         while done < len(rows):
-            collected = self._collected
-            done, filled = pack_blocks(rows, done, *columns, collected.target, collected.room)
-            collected.filled += filled
+            done = pack_blocks(rows, done, *columns, self._collected.state, self._target.file, WRITE)
             if done <= NO_PORT:
                 raise ValueError(f"port {rows['port'][NO_PORT - done]} of a frame is not among those to write")
             if done < len(rows):
                 self._make_room(rows[done])
 
     def _write_filled(self) -> None:
-        self._target.write(self._collected.bytes)
-        self._collected.begin(self._target.bytes)
+        waiting = self._collected.bytes
+        self._target.write(waiting)
+        self._collected.begin(self._collected.position + len(waiting))
 
     def _make_room(self, row: Any) -> None:
         """Empty the buffer; where a single frame is greater than it, make it greater."""
@@ -211,7 +213,7 @@ class PcapngWriter:
             self._write_filled()
             return
         needed = int(row["length"]) + int(row["pad"]) + _ROOM_BESIDE + max(map(len, self._options), default=0)
-        self._collected = Collected(max(needed, self._collected.size), self._target.bytes)
+        self._collected = Collected(max(needed, self._collected.size), self._collected.position)
 
 
 class Target:
@@ -219,7 +221,6 @@ class Target:
 
     def __init__(self, target: str | PathLike[str] | BinaryIO) -> None:
         """Create the file, or begin it anew. Raises CaptureError if that is not possible."""
-        self.bytes = 0
         self.is_closed = False
         self._fault: CaptureError | None = None
         self._is_ours = isinstance(target, str | PathLike)
@@ -232,6 +233,12 @@ class Target:
                 self._stream = FileIO(self.name, "w")
         except (OSError, ValueError) as error:
             raise CaptureError(f"{self.name}: cannot be written: {_reason(error)}") from error
+        self._is_plain = WRITE != 0 and type(self._stream) is io.FileIO
+
+    @property
+    def file(self) -> int:
+        """The descriptor, where kernels may write to it: it is open, and nothing lies between it and us; else -1."""
+        return self._stream.fileno() if self._is_plain and not (self.is_closed or self._stream.closed) else -1
 
     def write(self, block: Any) -> None:
         """Write all bytes. Raises CaptureError where the system refuses some; nothing is written after that."""
@@ -248,7 +255,6 @@ class Target:
             self._fault = CaptureError(f"{self.name}: cannot be written: {_reason(error)}")
             self.close()
             raise self._fault from error
-        self.bytes += len(block)
 
     def close(self) -> None:
         """Close the file; a stream of the caller's, and standard output, stay open. Raises CaptureError."""

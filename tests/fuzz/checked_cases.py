@@ -193,9 +193,9 @@ def test_a_comment_of_no_memory(tmp_path: Any) -> None:
         table = writer._option_table.copy()
         table["length"][number] += 1
         numbers = np.zeros(1, np.int32)
-        columns = (numbers, numbers.astype(np.uint8), numbers, table, writer._collected.target)
+        columns = (numbers, numbers.astype(np.uint8), numbers, table, writer._collected.state, -1, 0)
         with pytest.raises(OutOfBounds):
-            pack_blocks(batch.rows, 0, False, *columns, writer._collected.room)
+            pack_blocks(batch.rows, 0, False, *columns)
 
 
 def test_memory_is_forgotten_with_its_array() -> None:
