@@ -226,7 +226,7 @@ class Bank(Protocol):
     A bank may have a function ``concerns(rows) -> bool``: whether any of these rows, at whatever port, might come out
     other than it went in. If it says no, and holds nothing, the rows are led past it. A bank that changes rows in their
     places may have ``run_among(batch, lanes, until) -> Passed``, with lanes by port number: rows at ports without one
-    (-1) are handed on as they are.
+    (-1) are handed on as they are. One that changes nothing of rows but their times may have ``only_delays = True``.
     """
 
     @property

@@ -311,8 +311,6 @@ class Network:
             begins, others = (EMPTY, first.apart) if skips else split(first.apart, self.input.last > 0)
             apart.append(others)
             self._lost.add(first.lost, first.whys)
-        if look is not None:
-            look.known.clear()  # others come that waited, and may ask for something
         if len(batch):
             batch = self.enter(batch) if entering else batch
             if look is not None and look.found is not Found.NOTHING:
@@ -322,7 +320,7 @@ class Network:
             self.counters.entered += len(batch)
             self.counters.count_ports(batch.rows, IN)
         batch = merged([batch, begins])
-        batch = batch if skips else self._input(batch, waiting, until)
+        batch = batch if skips else self._input(batch, waiting, until, None if look is None else look.known)
         if from_switch is not None and len(batch):
             second = from_switch.send(batch)
             sent.append(second.on)
@@ -337,7 +335,7 @@ class Network:
         way = self.ways[number] if self.ways else None
         return way if way is not None and way.is_usable else None
 
-    def _input(self, batch: Batch, waiting: Batch, until: Instant) -> Batch:
+    def _input(self, batch: Batch, waiting: Batch, until: Instant, known: dict[Any, bool] | None) -> Batch:
         """Through all segments of the input chains but the last ones, which go on into the switch.
 
         Rows ``waiting`` stand before the first batch stage of their chain already.
@@ -351,7 +349,7 @@ class Network:
                 last, batch = split(batch, self.input.last <= depth)
                 ready.append(last)
                 batch = self._through(batch, junction)
-            batch = self._stored(merged([batch, waiting]), depots, until)
+            batch = self._stored(merged([batch, waiting]), depots, until, known)
             waiting = EMPTY
         return merged([*ready, batch])
 
@@ -365,8 +363,7 @@ class Network:
                 last, batch = split(batch, self.output.last <= depth)
                 done.append(last)
             if busy:
-                known.clear()
-                batch = self._stored(batch, busy, until)
+                batch = self._stored(batch, busy, until, known)
             if not onward.is_empty:
                 batch = self._through(batch, onward)
         return merged([*done, batch]) if done else batch
@@ -414,19 +411,26 @@ class Network:
         self._lost.add(followed.dropped, followed.why)
         return followed.batch
 
-    def _stored(self, batch: Batch, depots: Sequence[Depot], until: Instant) -> Batch:
+    def _stored(
+        self, batch: Batch, depots: Sequence[Depot], until: Instant, known: dict[Any, bool] | None = None
+    ) -> Batch:
         """Through the banks between two depths: what comes out before the window's end. Rows at other ports just pass.
 
-        The latest bank first: what waits in one that a port had before goes on past the one that it has now.
+        The latest bank first: what waits in one that a port had before goes on past the one that it has now. What is
+        ``known`` of the rows is forgotten where they may have become others.
         """
+        known = {} if known is None else known
         out: list[Batch] = []
         for depot in reversed(depots):
             if depot.works_in_place:
+                if depot.bank.held or not depot.only_delays:
+                    known.clear()
                 batch = self._passed(depot, depot.run_among(batch, until))
                 continue
             here, batch = split(batch, depot.lanes >= 0)
             if not len(here) and not depot.bank.held:
                 continue
+            known.clear()
             passed = depot.run(here, depot.lanes[here.column("port")], until)
             if passed.split and self.decider.listeners:
                 self._tell_cuts(depot, here, passed.batch)
@@ -512,6 +516,8 @@ def instant_of(batch: Batch, index: int, until: Instant) -> Instant:
 
 def split(batch: Batch, flags: npt.NDArray[np.bool_]) -> tuple[Batch, Batch]:
     """The frames at ports with their flag set, and the others."""
+    if not len(batch):
+        return EMPTY, EMPTY
     chosen, others = split_by_port(batch.rows, flags)
     return Batch(chosen, batch.pins), Batch(others, batch.pins)
 

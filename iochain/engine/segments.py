@@ -31,12 +31,14 @@ class Depot:
     elements: tuple[Element, ...]  # by lane
     incoming: bool
     works_in_place: bool = field(init=False)  # and leaves rows at ports without a lane alone
+    only_delays: bool = field(init=False)  # what comes out are rows that came in, but for their times
     concerns: Callable[[Rows], bool] | None = field(
         init=False
     )  # whether any of these rows does, if the bank can say it
 
     def __attrs_post_init__(self) -> None:
         self.works_in_place = hasattr(self.bank, "run_among")
+        self.only_delays = getattr(self.bank, "only_delays", False)
         self.concerns = getattr(self.bank, "concerns", None)
 
     @property

@@ -7,7 +7,7 @@ queue a port, in order; the queues per flow of Net.NetShaperQueuePerL3L4Flow are
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,8 @@ _NO_WHYS: Final = np.zeros(0, np.int32)
 @define
 class Shapers:
     """The buckets of many ports: a row of ``lanes`` each, and the release times of what waits in ``queues``."""
+
+    only_delays: ClassVar = True
 
     lanes: npt.NDArray[np.int64]
     queues: npt.NDArray[np.int64]
