@@ -11,6 +11,7 @@ from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap
 
 from iochain import Lab
+from iochain.chain import Reason
 from iochain.engine.network import Engine
 from iochain.replay import Options, Replay, replay
 
@@ -18,11 +19,11 @@ WEB, OUTSIDE = "00:50:56:00:00:01", "02:00:00:00:00:01"
 FRAMES = 100
 
 
-def lab() -> Lab:
+def lab(**settings: Any) -> Lab:
     made = Lab()
     host = made.host("esx1")
     host.nic("vmnic0")
-    prod = host.vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod", vlan=10)
+    prod = host.vswitch("vSwitch0", uplinks=["vmnic0"]).portgroup("Prod", vlan=10, **settings)
     prod.vm("web", mac=WEB)
     prod.vm("db", mac="00:50:56:00:00:02")
     return made
@@ -50,8 +51,8 @@ def received() -> Packet:
     return Ether(dst=WEB, src=OUTSIDE) / Dot1Q(vlan=10) / IP(src="10.9.9.9", dst="10.0.0.1") / UDP() / Raw(bytes(30))
 
 
-def ran(capture: Path, engine: Engine, piece_bytes: int) -> tuple[Replay, list[Any]]:
-    done = replay(lab().wiring, [capture], Options(engine=engine, piece_bytes=piece_bytes))
+def ran(capture: Path, engine: Engine, piece_bytes: int, **settings: Any) -> tuple[Replay, list[Any]]:
+    done = replay(lab(**settings).wiring, [capture], Options(engine=engine, piece_bytes=piece_bytes))
     return done, [(fate.port, fate.time_ns, fate.frame, fate.data, str(fate.reason)) for fate in done.fates()]
 
 
@@ -79,3 +80,20 @@ def test_engines_agree_wherever_the_first_that_asks_stands(
     assert paths.counters.split == plain.counters.split == (4 * count if asking is large else 0)
     filled = [one.frames for one in paths.offloads if one.what == "checksum filled"]
     assert sum(filled) == (count if asking is undone else 0) or asking is large
+
+
+@pytest.mark.parametrize("piece_bytes", [256, 1 << 12, 1 << 22])
+@pytest.mark.parametrize("first", [0, 20, 64])
+def test_what_a_shaper_holds_still_asks_in_later_windows(first: int, piece_bytes: int, tmp_path: Path) -> None:
+    packets = [ordinary(8 + number % 30) for number in range(FRAMES)]
+    packets[first] = packets[first + 3] = undone()
+    for number, packet in enumerate(packets):
+        packet.time = 1 + number / 1000
+    capture = tmp_path / "frames.pcap"
+    wrpcap(str(capture), packets)
+    shaping = {"average": "500 kbit/s", "burst": "200 B"}
+    plain, paths = (ran(capture, engine, piece_bytes, shaping=shaping) for engine in list(Engine)[:2])
+    assert paths[1] == plain[1]
+    assert list(paths[0].offloads) == list(plain[0].offloads)
+    assert {str(Reason.SHAPER)} < {reason for *_, reason in plain[1]}
+    assert sum(one.frames for one in paths[0].offloads if one.what == "checksum filled") > 0
