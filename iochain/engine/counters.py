@@ -102,11 +102,16 @@ class Counters:
 
 
 @part
-def count_row(row: Any, port: int, direction: int, tag: int, counters: int) -> None:
-    """Add a row, with the tag that it has or had there, to a port's counters; those of all ports are at an address."""
+def cell_of(row: Any, port: int, direction: int) -> int:
+    """Where a row is counted at a port, in bytes from the counters' beginning; it hangs on the row's destination."""
     destination = load_le64(row.address)  # and two bytes of the source
     kind = (destination & 1) * MULTICAST + (destination | ~_EVERYBODY == -1)
-    at = counters + 8 * (((port * 2 + direction) * 3 + kind) * 2)
+    return int(8 * (((port * 2 + direction) * 3 + kind) * 2))
+
+
+@part
+def count_row(row: Any, tag: int, at: int) -> None:
+    """Add a row, with the tag that it has or had there, to the two counters at an address."""
     size = row.wire_length + row.pad + TAG_BYTES * (tag != NO_TAG)
     store_le64(at + 8 * FRAMES, load_le64(at + 8 * FRAMES) + 1)
     store_le64(at + 8 * BYTES, load_le64(at + 8 * BYTES) + size)
@@ -118,7 +123,7 @@ def count_rows(rows: Any, direction: int, counters: Any) -> None:
     start = signed(counters.ctypes.data)
     for i in range(len(rows)):
         row = rows[i]
-        count_row(row, row.port, direction, row.tag, start)
+        count_row(row, row.tag, start + cell_of(row, row.port, direction))
 
 
 @compiled(types.void(ROWS, types.Array(types.int32, 1, "C"), types.Array(types.int64, 2, "C")))

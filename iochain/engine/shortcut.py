@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numba import types
 
-from iochain.engine.counters import IN, count_row
+from iochain.engine.counters import IN, cell_of, count_row
 from iochain.engine.lookup import derive
 from iochain.kernels.compiled import compiled, part, part_in_line
 from iochain.kernels.parse import is_plain, parse_row
@@ -40,9 +40,10 @@ LEVEL, PACKED, MORE, DESTINATION, SOURCE = range(5)
 PAIRS: Final = 5
 """Column of a plan from which on (derived field, argument, shift) follow, then (word, mask)."""
 
-STATE, KEY, PLACE, PORT, WHY = 0, 1, 4, 5, 6
+STATE, KEY, PLACE, PORT, WHY, CELL = 0, 1, 4, 5, 6, 7
 """Columns of a slot: generation << 8 | FROM_UPLINK << 7 | kind; three words of the key; entry << 32 | tag, as a row has
-them; tag at the entry << 32 | port; entry path << 32 | drop. More words of the key follow."""
+them; tag at the entry << 32 | port; entry path << 32 | drop; where it is counted as it enters. More words of the key
+follow."""
 
 NOT_LOOKED_AT: Final = -1
 """In the place of an MTU: rows are not looked at for what they may ask of adapters."""
@@ -256,7 +257,7 @@ def _send(
             continue
         store_le64(address + TAG_AT, place)
         row.flags = (row.flags & ~FROM_UPLINK) | state >> 7 & FROM_UPLINK
-        count_row(row, place >> 32, IN, port >> 32, counters)
+        count_row(row, port >> 32, counters + load_le64(at + 8 * CELL))
         counted = entries + 8 * (why >> 32)
         store_le64(counted, load_le64(counted) + 1)
     return count
@@ -394,6 +395,7 @@ def insert(
         store_le64(at + 8 * PLACE, np.int64(entries[i]) << 32 | np.int64(tags[i]) & _LOW)
         store_le64(at + 8 * PORT, np.int64(entry_tags[i]) << 32 | np.int64(ports[i]) & _LOW)
         store_le64(at + 8 * WHY, np.int64(paths[i]) << 32 | np.int64(whys[i]) & _LOW)
+        store_le64(at + 8 * CELL, cell_of(row_at(row), entries[i], IN))
     return made
 
 

@@ -30,6 +30,7 @@ MOST_WAYS: Final = 1 << 21
 """Beyond so many ways all of them are forgotten, and put together again as frames come."""
 _ALWAYS_THERE: Final = 1 << w.ENTRY | 1 << w.TAG
 """Words whose presence a key knows anyway: the port that a frame came in by, and the tag."""
+_WHOLE_MAC: Final = (1 << 48) - 1
 _IN_EVERY_KEY: Final = frozenset((w.PRESENT, w.DESTINATION, w.SOURCE, w.TAG, w.ENTRY, w.FROM_UPLINK))
 _SIZES: Final = {0: 2, 4: 64}
 """How many values a derived field has, by its number; of the others its argument says it."""
@@ -337,6 +338,7 @@ def plan_of(memories: list[Memory]) -> npt.NDArray[np.int64] | None:
             masks = [one | other for one, other in zip(masks, bits, strict=True)]
             pairs += [pair for pair in derived if pair not in pairs]
     masks[w.PRESENT] &= ~_ALWAYS_THERE
+    masks[w.DESTINATION] |= _WHOLE_MAC  # switches read it anyway, and it says where a frame is counted
     more = [word for word, bits in enumerate(masks) if bits and word not in _IN_EVERY_KEY]
     if masks[w.PRESENT]:
         more.insert(0, w.PRESENT)
