@@ -201,7 +201,7 @@ def replay(
 def _ends(fates: Fates) -> list[tuple[int, int]]:
     """Times of the first and last delivery, and of the first and last drop."""
     columns = [batch.column("time_ns") for batch in (fates.delivered, fates.dropped) if len(batch)]
-    return [(int(times[0]), int(times[-1])) for times in columns]
+    return [(times.item(0), times.item(-1)) for times in columns]
 
 
 def trace(wiring: Wiring, capture: str, frame: int, listener: Listener, options: Options) -> list[Fate]:
