@@ -68,9 +68,9 @@ class Wire:
 
 
 # Own columns of a lane: the link is busy until _BUSY ns and _REST / rate of the next; a gap takes _GAP ns and
-# _GAP_REST / rate of one.
-_RATE, _SMALLEST, _MTU, _GAP, _GAP_REST, _BUSY, _REST, _SUPER = range(OWN, OWN + 8)
-_COLUMNS = OWN + 8
+# _GAP_REST / rate of one, and the _BITS of the last frame _BITS_NS and _BITS_REST / rate.
+_RATE, _SMALLEST, _MTU, _GAP, _GAP_REST, _BUSY, _REST, _SUPER, _BITS, _BITS_NS, _BITS_REST = range(OWN, OWN + 11)
+_COLUMNS = OWN + 11
 _NANO = 10**9
 _DROPS = (Drop(Reason.TRANSMIT_QUEUE),)
 _NO_WHYS: Final = np.zeros(0, np.int32)
@@ -186,13 +186,20 @@ def _transmit(row: Any, lane: int, queue: int, places: int) -> None:
         wait(lane, queue, places, busy + (rest > 0))
     tag = TAG_BYTES if row.tag != NO_TAG else 0
     bits = (max(row.wire_length + row.pad + tag, SMALLEST_FRAME) + OVERHEAD_BYTES) * 8 - GAP_BITS
-    sent = bits * _NANO + rest
-    whole = sent // rate
-    rest = sent - whole * rate
+    if bits != get(lane, _BITS):  # a frame is often as long as the one before it, and a division is half of its cost
+        whole = bits * _NANO // rate
+        put(lane, _BITS, bits)
+        put(lane, _BITS_NS, whole)
+        put(lane, _BITS_REST, bits * _NANO - whole * rate)
+    whole = get(lane, _BITS_NS)
+    rest += get(lane, _BITS_REST)
+    if rest >= rate:
+        whole += 1
+        rest -= rate
     row.time_ns = busy + whole + (rest > 0)
     busy += whole + get(lane, _GAP)
     rest += get(lane, _GAP_REST)
-    if rest >= rate:  # one division instead of two: they are what a frame costs here
+    if rest >= rate:
         busy += 1
         rest -= rate
     put(lane, _BUSY, busy)
