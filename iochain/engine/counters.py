@@ -15,8 +15,8 @@ from numba import types
 from iochain.batch import Rows, source_and_serial
 from iochain.engine.path import Dropped, Whys
 from iochain.kernels.compiled import compiled, part
-from iochain.kernels.raw import load_le64, signed, store_le64
-from iochain.kernels.rows import NO_TAG, ROWS, TAG_BYTES
+from iochain.kernels.raw import load_le64, prefetch, row_at, signed, store_le64
+from iochain.kernels.rows import NO_TAG, ROW_BYTES, ROWS, TAG_BYTES
 
 IN, OUT = 0, 1
 UNICAST, MULTICAST, BROADCAST = 0, 1, 2
@@ -121,8 +121,10 @@ def count_row(row: Any, tag: int, at: int) -> None:
 def count_rows(rows: Any, direction: int, counters: Any) -> None:
     """Add every row to the counters of its port."""
     start = signed(counters.ctypes.data)
+    first, last = signed(rows.ctypes.data), len(rows) - 1
     for i in range(len(rows)):
-        row = rows[i]
+        row = row_at(first + ROW_BYTES * i)
+        prefetch(row_at(first + ROW_BYTES * min(i + 16, last)).address)
         count_row(row, row.tag, start + cell_of(row, row.port, direction))
 
 
