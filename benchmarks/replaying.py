@@ -76,6 +76,7 @@ def main(
     done = lab.replay(*captures, progress=progress if marks else None, output=output, engine=engine)
     _check(done, floods, output is not None)
     print(json.dumps({**said_of(done), "peak_mb": peak_mb(), "marks": progress.marks}))
+    gc.freeze()  # this too
 
 
 def put_in(lab: Lab, own: str, vms: int) -> None:
