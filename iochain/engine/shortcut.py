@@ -2,8 +2,9 @@
 
 A frame of a capture enters, passes the input chain, the switch and the first header stages of an output chain: four
 decisions, each with a key of its own. What they came to together depends on the bits that any of them read, so one
-key of all those bits finds it again. A slot of the table is a cache line: generation and kind, three words that every
-key has, where the frame goes, and behind them what else stages read.
+key of all those bits finds it again. A slot of the table is a cache line: kind, three words that every key has, where
+the frame goes, and behind them what else stages read. Slots stand in the order in which they were made, and an index
+of a word for each says by hash where; so many of these are in the cache that a frame fetches one line from memory.
 """
 
 from typing import Any, Final
@@ -41,7 +42,7 @@ PAIRS: Final = 5
 """Column of a plan from which on (derived field, argument, shift) follow, then (word, mask)."""
 
 STATE, KEY, PLACE, PORT, WHY, CELL = 0, 1, 4, 5, 6, 7
-"""Columns of a slot: generation << 8 | FROM_UPLINK << 7 | kind; three words of the key; entry << 32 | tag, as a row has
+"""Columns of a slot: FROM_UPLINK << 7 | kind; three words of the key; entry << 32 | tag, as a row has
 them; tag at the entry << 32 | port; entry path << 32 | drop; where it is counted as it enters. More words of the key
 follow."""
 
@@ -49,11 +50,13 @@ NOT_LOOKED_AT: Final = -1
 """In the place of an MTU: rows are not looked at for what they may ask of adapters."""
 
 SLOT: Final = 8
+NO_KEY: Final = -1
+"""In the place of a key in slot 0, which stands for those that are not in the table; no key has such a word."""
 KEY_WORDS: Final = 3
 FIRST_SHIFT: Final = 24
 """Where packed derived fields begin in the first word of a key, above port, side, and whether there is a tag."""
 
-BLOCK: Final = 32
+BLOCK: Final = 64
 _KIND: Final = 0x7F
 _LOW: Final = 0xFFFFFFFF
 _PORT_BITS: Final = 0x3FFFFF
@@ -103,7 +106,7 @@ def _add_one(field: int, argument: int, shift: int, first: int, count: int, key:
 
 @part
 def _add(field: int, argument: int, shift: int, first: int, count: int, key: int, key_bytes: int) -> None:
-    """Put a derived field of plain rows at an address into the keys; there are the fields of :func:`derive`."""
+    """Put a derived field of plain rows at an address into the keys, of those that such a row has all words for."""
     keep_apart()
     if field == 0:
         _add_one(0, argument, shift, first, count, key, key_bytes)
@@ -143,9 +146,9 @@ def _read(first: int, count: int, plan: int, scratch: int, key: int) -> None:
 
 @part
 def _make_keys(
-    first: int, count: int, enters: bool, plan: int, scratch: int, keys: int, table: int, shift: int
+    first: int, count: int, enters: bool, plan: int, scratch: int, keys: int, index: int, shift: int
 ) -> None:
-    """Fill ``keys`` for the rows at an address: the address of the slot where a key's search begins, and the key.
+    """Fill ``keys`` for the rows at an address: the hash of each key, and the key; have the index fetched there.
 
     Rows that enter stand at no port yet, whatever they say. What has to be parsed for comes first, for all rows: in
     short loops a processor is at several rows at once.
@@ -156,17 +159,17 @@ def _make_keys(
     else:
         _clear(count, keys + 8, 8 * (1 + KEY_WORDS))
     if enters:
-        _complete(first, count, True, plan, keys, table, shift)
+        _complete(first, count, True, plan, keys, index, shift)
     else:
-        _complete(first, count, False, plan, keys, table, shift)
+        _complete(first, count, False, plan, keys, index, shift)
 
 
 @part_in_line
-def _complete(first: int, count: int, enters: bool, plan: int, keys: int, table: int, shift: int) -> None:
-    """Put into keys what needs no parsing, and where their search begins; the compiler knows whether rows enter."""
+def _complete(first: int, count: int, enters: bool, plan: int, keys: int, index: int, shift: int) -> None:
+    """Put into keys what needs no parsing, and their hashes; the compiler knows whether rows enter."""
     more, mask = _mask(plan, MORE), (1 << 64 - shift) - 1
     destinations, sources = _mask(plan, DESTINATION) & _MAC, _mask(plan, SOURCE) & _MAC
-    slot_bytes, key = 8 * (SLOT + more), keys + 8
+    key = keys + 8
     for i in range(count):
         row = row_at(first + ROW_BYTES * i)
         macs, one = row.address, load_le64(key)
@@ -179,9 +182,9 @@ def _complete(first: int, count: int, enters: bool, plan: int, keys: int, table:
         store_le64(key, one)
         store_le64(key + 8, two)
         store_le64(key + 16, three)
-        slot = table + (_hash_of(key, more) >> shift & mask) * slot_bytes
-        prefetch(slot)
-        store_le64(key - 8, slot)
+        hashed = _hash_of(key, more)
+        prefetch(index + 8 * (hashed >> shift & mask))
+        store_le64(key - 8, hashed)
         key += 8 * (1 + KEY_WORDS + more)
 
 
@@ -194,7 +197,7 @@ def _clear(count: int, key: int, key_bytes: int) -> None:
 
 @part
 def _shift_of(mask: int) -> int:
-    """How far to shift a hash to the right, so that its high bits are left that number the slots."""
+    """How far to shift a hash to the right, so that its high bits are left that number the places of an index."""
     shift = 64
     while mask > 0:
         mask >>= 1
@@ -202,22 +205,49 @@ def _shift_of(mask: int) -> int:
     return shift
 
 
+@part
+def _locate(count: int, keys: int, key_bytes: int, index: int, shift: int, table: int, slot_bytes: int) -> None:
+    """Put the address of its slot in the place of each key's hash, and have it fetched; of slot 0 if it has none.
+
+    That the slot has the key, and not one whose hash is alike, is still to be seen.
+    """
+    mask = (1 << 64 - shift) - 1
+    for key in range(keys, keys + key_bytes * count, key_bytes):
+        hashed = load_le64(key)
+        place = hashed >> shift & mask
+        found = load_le64(index + 8 * place)
+        while (found >> 32 ^ hashed) & _LOW != 0 and found != 0:
+            place = place + 1 & mask
+            found = load_le64(index + 8 * place)
+        slot = table + slot_bytes * (found & _LOW)
+        prefetch(slot)
+        store_le64(key, slot)
+
+
 @part_in_line
-def _find(key: int, table: int, end: int, slot_bytes: int, generation: int) -> int:
-    """The address of a key's slot, or of the free slot where it would go, negative."""
-    at = load_le64(key)
-    one, two, three = load_le64(key + 8), load_le64(key + 16), load_le64(key + 24)
+def _has_key(slot: int, key: int, slot_bytes: int) -> bool:
+    """Whether a slot is of the key whose place among keys is at an address."""
+    differs = (load_le64(slot + 8) ^ load_le64(key + 8)) | (load_le64(slot + 16) ^ load_le64(key + 16))
+    differs |= load_le64(slot + 24) ^ load_le64(key + 24)
+    for offset in range(8 * SLOT, slot_bytes, 8):
+        differs |= load_le64(slot + offset) ^ load_le64(key + offset - 8 * SLOT + 32)
+    return differs == 0  # type: ignore[no-any-return]
+
+
+@part
+def _find(key: int, hashed: int, index: int, shift: int, table: int, slot_bytes: int) -> int:
+    """The address of a key's slot, or of the place in the index where it would be noted, negative."""
+    keep_apart()
+    mask = (1 << 64 - shift) - 1
+    place = hashed >> shift & mask
     while True:
-        if load_le64(at) >> 8 != generation:
-            return -at  # type: ignore[no-any-return]
-        differs = (load_le64(at + 8) ^ one) | (load_le64(at + 16) ^ two) | (load_le64(at + 24) ^ three)
-        for offset in range(8 * SLOT, slot_bytes, 8):
-            differs |= load_le64(at + offset) ^ load_le64(key + offset - 8 * SLOT + 32)
-        if differs == 0:
-            return at  # type: ignore[no-any-return]
-        at += slot_bytes
-        if at == end:
-            at = table
+        found = load_le64(index + 8 * place)
+        if found == 0:
+            return -(index + 8 * place)
+        slot = table + slot_bytes * (found & _LOW)
+        if (found >> 32 ^ hashed) & _LOW == 0 and _has_key(slot, key, slot_bytes):
+            return slot  # type: ignore[no-any-return]
+        place = place + 1 & mask
 
 
 @part
@@ -227,9 +257,9 @@ def _send(
     skips: bool,
     keys: int,
     more: int,
+    index: int,
+    shift: int,
     table: int,
-    end: int,
-    generation: int,
     enters: bool,
     counters: int,
     entries: int,
@@ -238,14 +268,17 @@ def _send(
 ) -> int:
     """Send the rows at an address by their keys; gives how many: up to the first unknown one, unless it ``skips``."""
     keep_apart()
-    key = keys
+    slot_bytes, key_bytes = 8 * (SLOT + more), 8 * (1 + KEY_WORDS + more)
+    _locate(count, keys, key_bytes, index, shift, table, slot_bytes)
     for i in range(count):
-        at = _find(key, table, end, 8 * (SLOT + more), generation)
-        key += 8 * (1 + KEY_WORDS + more)
-        if at < 0:
-            if skips:
-                continue
-            return i
+        key = keys + key_bytes * i
+        at = load_le64(key)
+        if not _has_key(at, key, slot_bytes):
+            at = _find(key, _hash_of(key + 8, more), index, shift, table, slot_bytes)
+            if at < 0:
+                if skips:
+                    continue
+                return i
         address = first + ROW_BYTES * i
         row, state = row_at(address), load_le64(at)
         place, port, why = load_le64(at + 8 * PLACE), load_le64(at + 8 * PORT), load_le64(at + 8 * WHY)
@@ -270,8 +303,8 @@ def _send(
         types.int64,
         types.boolean,
         _I64,
+        _I64,
         _TABLE,
-        types.int64,
         types.boolean,
         _COUNTS,
         _I64,
@@ -288,8 +321,8 @@ def take(
     end: int,
     skips: bool,
     plan: Any,
+    index: Any,
     table: Any,
-    generation: int,
     enters: bool,
     counters: Any,
     entries: Any,
@@ -306,9 +339,8 @@ def take(
     they came in by and are counted there, and ``entries`` counts them by the path of their entry. ``room`` is for BLOCK
     keys, here and below.
     """
-    more, shift = plan[MORE], _shift_of(len(table) - 1)
-    start, keys = signed(table.ctypes.data), signed(room.ctypes.data)
-    stop = start + 8 * (SLOT + more) * len(table)
+    more, shift = plan[MORE], _shift_of(len(index) - 1)
+    start, keys = signed(index.ctypes.data), signed(room.ctypes.data)
     for block in range(first, end, BLOCK):
         size, row = min(BLOCK, end - block), signed(rows.ctypes.data) + ROW_BYTES * block
         free = size
@@ -322,8 +354,8 @@ def take(
             keys,
             more,
             start,
-            stop,
-            generation,
+            shift,
+            signed(table.ctypes.data),
             enters,
             signed(counters.ctypes.data),
             signed(entries.ctypes.data),
@@ -335,33 +367,49 @@ def take(
     return end
 
 
-@compiled(types.int64(ROWS, types.int64, types.boolean, _I64, _TABLE, types.int64, _I64, _I64, _I64))
+@compiled(types.int64(ROWS, types.int64, types.boolean, _I64, _I64, _TABLE, _I64, _I64, _I64))
 def unknown(
-    rows: Any, first: int, enters: bool, plan: Any, table: Any, generation: int, found: Any, scratch: Any, room: Any
+    rows: Any, first: int, enters: bool, plan: Any, index: Any, table: Any, found: Any, scratch: Any, room: Any
 ) -> int:
     """Fill ``found`` with the indices of rows from ``first`` on that the table does not know; gives how many."""
-    keys, start = signed(room.ctypes.data), signed(table.ctypes.data)
-    shift, slot_bytes = _shift_of(len(table) - 1), 8 * (SLOT + plan[MORE])
+    keys, start, slots = signed(room.ctypes.data), signed(index.ctypes.data), signed(table.ctypes.data)
+    shift, slot_bytes = _shift_of(len(index) - 1), 8 * (SLOT + plan[MORE])
     count = 0
     for i in range(first, len(rows)):
         row = signed(rows.ctypes.data) + ROW_BYTES * i
         _make_keys(row, 1, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, shift)
         found[count] = i
-        count += _find(keys, start, start + slot_bytes * len(table), slot_bytes, generation) < 0
+        count += _find(keys, room[0], start, shift, slots, slot_bytes) < 0
     return count
 
 
 @compiled(
     types.int64(
-        ROWS, types.boolean, _I64, _TABLE, types.int64, _BOOL, _U8, _I32, _I32, _I32, _I32, _I32, _I32, _I64, _I64
+        ROWS,
+        types.boolean,
+        _I64,
+        _I64,
+        _TABLE,
+        types.int64,
+        _BOOL,
+        _U8,
+        _I32,
+        _I32,
+        _I32,
+        _I32,
+        _I32,
+        _I32,
+        _I64,
+        _I64,
     )
 )
 def insert(
     rows: Any,
     enters: bool,
     plan: Any,
+    index: Any,
     table: Any,
-    generation: int,
+    count: int,
     is_uplink: Any,
     kinds: Any,
     entries: Any,
@@ -373,61 +421,56 @@ def insert(
     scratch: Any,
     room: Any,
 ) -> int:
-    """Put what became of rows into the table, which has room, save of those UNKNOWN; gives how many are new."""
-    keys, more, start = signed(room.ctypes.data), plan[MORE], signed(table.ctypes.data)
-    slot_bytes, shift = 8 * (SLOT + more), _shift_of(len(table) - 1)
-    made = 0
+    """Put what became of rows into the table, save of those UNKNOWN; gives how many slots it has then.
+
+    It has ``count`` before that. Index and table have room.
+    """
+    keys, more, start = signed(room.ctypes.data), plan[MORE], signed(index.ctypes.data)
+    slots, slot_bytes, shift = signed(table.ctypes.data), 8 * (SLOT + more), _shift_of(len(index) - 1)
     for i in range(len(rows)):
         if kinds[i] == UNKNOWN:
             continue
         row = signed(rows.ctypes.data) + ROW_BYTES * i
         _make_keys(row, 1, enters, plan.ctypes.data, scratch.ctypes.data, keys, start, shift)
-        at = _find(keys, start, start + slot_bytes * len(table), slot_bytes, generation)
+        at = _find(keys, room[0], start, shift, slots, slot_bytes)
         if at < 0:
-            at = -at
-            made += 1
+            count += 1
+            store_le64(-at, _noted(room[0], count))
+            at = slots + slot_bytes * count
             for j in range(KEY_WORDS):
                 store_le64(at + 8 * (KEY + j), room[1 + j])
             for j in range(more):
                 store_le64(at + 8 * (SLOT + j), room[1 + KEY_WORDS + j])
         side = FROM_UPLINK << 7 if entries[i] >= 0 and is_uplink[entries[i]] else 0
-        store_le64(at, generation << 8 | side | np.int64(kinds[i]))
+        store_le64(at, side | np.int64(kinds[i]))
         store_le64(at + 8 * PLACE, np.int64(entries[i]) << 32 | np.int64(tags[i]) & _LOW)
         store_le64(at + 8 * PORT, np.int64(entry_tags[i]) << 32 | np.int64(ports[i]) & _LOW)
         store_le64(at + 8 * WHY, np.int64(paths[i]) << 32 | np.int64(whys[i]) & _LOW)
         store_le64(at + 8 * CELL, cell_of(row_at(row), entries[i], IN))
-    return made
+    return count
 
 
-@compiled(types.int64(_TABLE, types.int64, types.int64, _I64, _I64))
-def spread_out(table: Any, before: int, generation: int, room: Any, moved: Any) -> int:
-    """Put all slots of a generation where they belong since the table has grown, ``before`` slots from its beginning.
+@part
+def _noted(hashed: int, number: int) -> int:
+    """A word of the index: the low half of a key's hash, and the number of its slot."""
+    return wrapped((hashed & _LOW) << 32) | number
 
-    Gives the generation that they are of then: what is met of the older one on the way is taken along. ``moved`` is
-    room for a slot.
-    """
-    mask, width = len(table) - 1, table.shape[1]
+
+@compiled(types.void(_TABLE, types.int64, _I64, _I64))
+def note_all(table: Any, count: int, index: Any, room: Any) -> None:
+    """Note all slots of a table, from 1 to ``count``, in an empty index, which has room."""
+    width, mask = table.shape[1], len(index) - 1
     shift = _shift_of(mask)
-    for i in range(before):
-        if table[i, STATE] >> 8 != generation:
-            continue
-        for j in range(width):
-            moved[j] = table[i, j]
-        table[i, STATE] = 0
-        while moved[STATE] != 0:
-            for j in range(KEY_WORDS):
-                room[j] = moved[KEY + j]
-            for j in range(width - SLOT):
-                room[KEY_WORDS + j] = moved[SLOT + j]
-            slot = _hash_of(signed(room.ctypes.data), width - SLOT) >> shift & mask
-            while table[slot, STATE] >> 8 == generation + 1:
-                slot = (slot + 1) & mask
-            moved[STATE] = (generation + 1) << 8 | moved[STATE] & 0xFF
-            for j in range(width):
-                moved[j], table[slot, j] = table[slot, j], moved[j]
-            if moved[STATE] >> 8 != generation:
-                moved[STATE] = 0
-    return generation + 1
+    for number in range(1, count + 1):
+        for j in range(KEY_WORDS):
+            room[j] = table[number, KEY + j]
+        for j in range(width - SLOT):
+            room[KEY_WORDS + j] = table[number, SLOT + j]
+        hashed = _hash_of(signed(room.ctypes.data), width - SLOT)
+        place = hashed >> shift & mask
+        while index[place] != 0:
+            place = place + 1 & mask
+        index[place] = _noted(hashed, number)
 
 
 @compiled(types.void(ROWS, _I32, _I32, _BOOL, _I64, _I32, _I32, _I32, _I32, _I32, _U8, _I32))

@@ -23,7 +23,8 @@ from iochain.kernels.rows import FROM_UPLINK, ROW
 from iochain.kernels.select import scatter
 
 _FIRST_SLOTS: Final = 1 << 11
-_FULLEST: Final = 0.7
+_PLACES: Final = 2
+"""Places that an index has for each slot at least."""
 _LINE: Final = 8
 """Words of a cache line."""
 MOST_WAYS: Final = 1 << 21
@@ -65,9 +66,8 @@ class Ways:
     entered: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(64, np.int64))  # by path of the entry
     is_off: bool = False  # a stage wants to write
     ways: int = 0
-    _generation: int = 1
     _table: npt.NDArray[np.int64] = field(factory=lambda: _slots(_FIRST_SLOTS, shortcut.SLOT))
-    _all: npt.NDArray[np.int64] | None = None  # the largest table that there may be; the table is its beginning
+    _index: npt.NDArray[np.int64] = field(factory=lambda: _places(_FIRST_SLOTS))
     _plan: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(shortcut.PAIRS, np.int64))
     _known: tuple[int, int] = (-1, -1)  # masks that grew, and epochs of the memories
     _memories: list[Memory] = field(factory=list)  # when the decider had made so many
@@ -119,8 +119,8 @@ class Ways:
             end,
             skips,
             self._plan,
+            self._index,
             self._table,
-            self._generation,
             self.entry is not None,
             self.counters.ports,
             self.entered,
@@ -143,8 +143,8 @@ class Ways:
             first,
             self.entry is not None,
             self._plan,
+            self._index,
             self._table,
-            self._generation,
             found,
             self._scratch,
             self._room,
@@ -229,12 +229,13 @@ class Ways:
         apart = made.kinds == APART
         ports = np.where(apart, made.entries, after.column("port")).astype(np.int32)
         tags = np.where(apart, made.entry_tags, after.column("tag")).astype(np.int32)
-        self.ways += shortcut.insert(
+        self.ways = shortcut.insert(
             before.rows,
             self.entry is not None,
             self._plan,
+            self._index,
             self._table,
-            self._generation,
+            self.ways,
             self.is_uplink,
             made.kinds,
             made.entries,
@@ -252,22 +253,17 @@ class Ways:
         if self.ways + more > MOST_WAYS:
             self.decider.statistics.limit_reached += 1
             self._forget()
-        if self.ways + more > _FULLEST * len(self._table):
-            self._grow(1 << int((self.ways + more) / _FULLEST).bit_length())
-
-    def _grow(self, size: int) -> None:
-        """A larger table, in its place: two of them would be half as much again."""
-        before, width = len(self._table), self._table.shape[1]
-        if self._all is None or len(self._all) < size:
-            largest = max(size, 1 << int(MOST_WAYS / _FULLEST).bit_length())
-            self._all = _slots(largest, width)
-            self._all[:before] = self._table
-        self._table = self._all[:size]
-        moved = np.zeros(width, np.int64)
-        self._generation = shortcut.spread_out(self._table, before, self._generation, self._room, moved)
+        needed = self.ways + more
+        if needed >= len(self._table):  # not twice as large each time: two of them would be half as much again
+            table = _slots(MOST_WAYS, self._table.shape[1])
+            table[: len(self._table)] = self._table
+            self._table = table
+        if _PLACES * needed > len(self._index):
+            self._index = _places(2 * needed)
+            shortcut.note_all(self._table, self.ways, self._index, self._room)
 
     def _forget(self) -> None:
-        self._generation += 1
+        self._index = _places(_FIRST_SLOTS)
         self.ways = 0
 
     # -- staying true
@@ -304,7 +300,7 @@ class Ways:
             self.is_off = True
         elif not np.array_equal(plan, self._plan):
             self._plan = plan
-            self._table, self._all = _slots(_FIRST_SLOTS, shortcut.SLOT + int(plan[shortcut.MORE])), None
+            self._table = _slots(_FIRST_SLOTS, shortcut.SLOT + int(plan[shortcut.MORE]))
             self._room = _room(int(plan[shortcut.MORE]))
             self._forget()
         return plan is not None
@@ -375,10 +371,20 @@ def _by_kind(batch: Batch, kinds: npt.NDArray[np.uint8]) -> list[Batch]:
 
 
 def _slots(count: int, width: int) -> npt.NDArray[np.int64]:
-    """So many empty slots, each where a cache line begins if it is one; memory that nobody has touched is not used."""
-    memory = np.zeros(count * width + _LINE, np.int64)
+    """So many empty slots, each where a cache line begins if it is one, and slot 0, which no key is in.
+
+    Memory that nobody has touched is not used.
+    """
+    memory = np.zeros((count + 1) * width + _LINE, np.int64)
     first = -memory.ctypes.data % (8 * _LINE) // 8
-    return memory[first : first + count * width].reshape(count, width)
+    slots = memory[first : first + (count + 1) * width].reshape(count + 1, width)
+    slots[0, shortcut.KEY : shortcut.KEY + shortcut.KEY_WORDS] = shortcut.NO_KEY
+    return slots
+
+
+def _places(slots: int) -> npt.NDArray[np.int64]:
+    """An empty index for so many slots."""
+    return np.zeros(1 << (_PLACES * slots - 1).bit_length(), np.int64)
 
 
 def _room(more: int) -> npt.NDArray[np.int64]:
