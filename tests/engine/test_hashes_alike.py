@@ -44,7 +44,16 @@ class Table:
     def learn(self, batch: Batch, *ports: int) -> None:
         numbers = [np.array(column, np.int32) for column in ([1] * len(ports), ports, *[[0] * len(ports)] * 4)]
         kinds, is_uplink = np.full(len(ports), GOES_ON, np.uint8), np.zeros(8, np.bool_)
-        arguments: tuple[Any, ...] = (self.index, self.slots, self.count, is_uplink, kinds, *numbers, self.scratch, self.room)
+        arguments: tuple[Any, ...] = (
+            self.index,
+            self.slots,
+            self.count,
+            is_uplink,
+            kinds,
+            *numbers,
+            self.scratch,
+            self.room,
+        )
         self.count = insert(batch.rows, True, PLAN, *arguments)
 
     def ports(self, batch: Batch) -> list[int]:
