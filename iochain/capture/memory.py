@@ -14,10 +14,7 @@ COLLECTED: Final = np.dtype(
         ("start", np.int64),  # address of the first byte that waits
         ("target", np.int64),  # address where the next byte belongs
         ("end", np.int64),  # address behind the last byte that there is room for
-        (
-            "slack",
-            np.int64,
-        ),  # a multiple of this is the address of the memory, which ``start`` lies less than this behind
+        ("slack", np.int64),  # the memory begins at a multiple of this, and ``start`` lies less than this behind that
         ("position", np.int64),  # which byte of the file the first one is
     ]
 )

@@ -25,6 +25,8 @@ FIRST_TIME: Final = 2
 FIRST_ORDER: Final = 3
 _DROP_COLUMNS: Final = 4
 _EVERYBODY: Final = 0xFFFFFFFFFFFF
+_AHEAD: Final = 16
+"""So many rows before its turn a frame's addresses are fetched."""
 
 
 class ConservationError(Exception):
@@ -124,7 +126,7 @@ def count_rows(rows: Any, direction: int, counters: Any) -> None:
     first, last = signed(rows.ctypes.data), len(rows) - 1
     for i in range(len(rows)):
         row = row_at(first + ROW_BYTES * i)
-        prefetch(row_at(first + ROW_BYTES * min(i + 16, last)).address)
+        prefetch(row_at(first + ROW_BYTES * min(i + _AHEAD, last)).address)
         count_row(row, row.tag, start + cell_of(row, row.port, direction))
 
 
