@@ -21,7 +21,7 @@ def measured(document: dict[str, Any]) -> str:
     """What stands between the markers."""
     replay = document["replay"]
     machine = ", ".join(f"{name} {value}" for name, value in replay["machine"].items())
-    parts = [f"Measured on: {machine}. The least of {replay['repeat']} runs."]
+    parts = [f"Measured on: {machine}. The least of {replay['repeat']} to {replay['most']} runs."]
     if any(section["size"] != FULL for section in document.values()):
         parts.append("**Some of these numbers are of small captures (`--quick`): rough, and not to be quoted.**")
     parts.append("Frames per CPU second, and ns of CPU time per frame (in brackets: of them in user mode):")

@@ -13,6 +13,8 @@ from typing import Final
 from attrs import frozen
 
 HERE: Final = Path(__file__).parent
+SETTLED: Final = 1.04
+"""The two cheapest runs of something differ by this factor at most, once there were enough of them."""
 
 
 @frozen
@@ -50,6 +52,12 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
 def cheapest(costs: Sequence[Cost]) -> Cost:
     """The one of several runs that took least CPU time: what is above it is the machine's other work."""
     return min(costs, key=lambda cost: cost.cpu_s)
+
+
+def is_settled(costs: Sequence[Cost]) -> bool:
+    """Whether two runs took about the least: on a machine that others use too, a least that came once may be luck."""
+    least = sorted(cost.cpu_s for cost in costs)[:2]
+    return len(least) == 2 and least[1] <= least[0] * SETTLED
 
 
 Marks = Sequence[tuple[int, float]]
