@@ -17,8 +17,9 @@ from iochain.capture.streams import STANDARD_INPUT
 from iochain.kernels.rows import MAX_TIME_NS, NOWHERE
 
 LEAST_PIECE_BYTES: Final = 256
-PIECE_BYTES: Final = 4 << 20
-"""Of large frames a window wants more than a MiB, to be worth its fixed cost."""
+PIECE_BYTES: Final = 2 << 20
+"""Of large frames a window wants more than a MiB, to be worth its fixed cost; with 4 MiB the pieces under way (one is
+read, two are written) leave the cache where others use it too: 1,500 B with output then take a third to half more."""
 _SMALL_SHARE_BYTES: Final = 1 << 18
 _SPARE_BUFFERS: Final = 2
 _MAX_SOURCES: Final = 1 << 20

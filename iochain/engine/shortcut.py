@@ -4,7 +4,7 @@ A frame of a capture enters, passes the input chain, the switch and the first he
 decisions, each with a key of its own. What they came to together depends on the bits that any of them read, so one
 key of all those bits finds it again. A slot of the table is a cache line: kind, three words that every key has, where
 the frame goes, and behind them what else stages read. Slots stand in the order in which they were made, and an index
-of a word for each says by hash where; so many of these are in the cache that a frame fetches one line from memory.
+of four bytes for each says by hash where; most of it is in the cache, so that a frame fetches one line from memory.
 """
 
 from typing import Any, Final
@@ -19,6 +19,7 @@ from iochain.kernels.parse import is_plain, parse_row
 from iochain.kernels.raw import (
     keep_apart,
     load_be64,
+    load_le32,
     load_le64,
     prefetch,
     row_at,
@@ -56,6 +57,11 @@ KEY_WORDS: Final = 3
 FIRST_SHIFT: Final = 24
 """Where packed derived fields begin in the first word of a key, above port, side, and whether there is a tag."""
 
+NUMBER_BITS: Final = 22
+"""Low bits of a place of the index: the number of a slot. Above it stand the low bits of a key's hash."""
+_NUMBER: Final = (1 << NUMBER_BITS) - 1
+_REST: Final = (1 << 32 - NUMBER_BITS) - 1
+
 BLOCK: Final = 64
 _KIND: Final = 0x7F
 _LOW: Final = 0xFFFFFFFF
@@ -64,6 +70,7 @@ _MAC: Final = 0xFFFFFFFFFFFF
 
 _I32 = types.Array(types.int32, 1, "C")
 _I64 = types.Array(types.int64, 1, "C")
+_INDEX = types.Array(types.uint32, 1, "C")
 _U8 = types.Array(types.uint8, 1, "C")
 _BOOL = types.Array(types.boolean, 1, "C")
 _TABLE = types.Array(types.int64, 2, "C")
@@ -183,7 +190,7 @@ def _complete(first: int, count: int, enters: bool, plan: int, keys: int, index:
         store_le64(key + 8, two)
         store_le64(key + 16, three)
         hashed = _hash_of(key, more)
-        prefetch(index + 8 * (hashed >> shift & mask))
+        prefetch(index + 4 * (hashed >> shift & mask))
         store_le64(key - 8, hashed)
         key += 8 * (1 + KEY_WORDS + more)
 
@@ -214,12 +221,12 @@ def _locate(count: int, keys: int, key_bytes: int, index: int, shift: int, table
     mask = (1 << 64 - shift) - 1
     for key in range(keys, keys + key_bytes * count, key_bytes):
         hashed = load_le64(key)
-        place = hashed >> shift & mask
-        found = load_le64(index + 8 * place)
-        while (found >> 32 ^ hashed) & _LOW != 0 and found != 0:
+        place, rest = hashed >> shift & mask, hashed & _REST
+        found = load_le32(index + 4 * place)
+        while found >> NUMBER_BITS != rest and found != 0:
             place = place + 1 & mask
-            found = load_le64(index + 8 * place)
-        slot = table + slot_bytes * (found & _LOW)
+            found = load_le32(index + 4 * place)
+        slot = table + slot_bytes * (found & _NUMBER)
         prefetch(slot)
         store_le64(key, slot)
 
@@ -241,11 +248,11 @@ def _find(key: int, hashed: int, index: int, shift: int, table: int, slot_bytes:
     mask = (1 << 64 - shift) - 1
     place = hashed >> shift & mask
     while True:
-        found = load_le64(index + 8 * place)
+        found = load_le32(index + 4 * place)
         if found == 0:
-            return -(index + 8 * place)
-        slot = table + slot_bytes * (found & _LOW)
-        if (found >> 32 ^ hashed) & _LOW == 0 and _has_key(slot, key, slot_bytes):
+            return -(index + 4 * place)
+        slot = table + slot_bytes * (found & _NUMBER)
+        if found >> NUMBER_BITS == hashed & _REST and _has_key(slot, key, slot_bytes):
             return slot  # type: ignore[no-any-return]
         place = place + 1 & mask
 
@@ -303,7 +310,7 @@ def _send(
         types.int64,
         types.boolean,
         _I64,
-        _I64,
+        _INDEX,
         _TABLE,
         types.boolean,
         _COUNTS,
@@ -367,7 +374,7 @@ def take(
     return end
 
 
-@compiled(types.int64(ROWS, types.int64, types.boolean, _I64, _I64, _TABLE, _I64, _I64, _I64))
+@compiled(types.int64(ROWS, types.int64, types.boolean, _I64, _INDEX, _TABLE, _I64, _I64, _I64))
 def unknown(
     rows: Any, first: int, enters: bool, plan: Any, index: Any, table: Any, found: Any, scratch: Any, room: Any
 ) -> int:
@@ -388,7 +395,7 @@ def unknown(
         ROWS,
         types.boolean,
         _I64,
-        _I64,
+        _INDEX,
         _TABLE,
         types.int64,
         _BOOL,
@@ -435,7 +442,7 @@ def insert(
         at = _find(keys, room[0], start, shift, slots, slot_bytes)
         if at < 0:
             count += 1
-            store_le64(-at, _noted(room[0], count))
+            store_le32(-at, _noted(room[0], count))
             at = slots + slot_bytes * count
             for j in range(KEY_WORDS):
                 store_le64(at + 8 * (KEY + j), room[1 + j])
@@ -452,11 +459,11 @@ def insert(
 
 @part
 def _noted(hashed: int, number: int) -> int:
-    """A word of the index: the low half of a key's hash, and the number of its slot."""
-    return wrapped((hashed & _LOW) << 32) | number
+    """What stands in the index: the low bits of a key's hash, and the number of its slot."""
+    return (hashed & _REST) << NUMBER_BITS | number
 
 
-@compiled(types.void(_TABLE, types.int64, _I64, _I64))
+@compiled(types.void(_TABLE, types.int64, _INDEX, _I64))
 def note_all(table: Any, count: int, index: Any, room: Any) -> None:
     """Note all slots of a table, from 1 to ``count``, in an empty index, which has room."""
     width, mask = table.shape[1], len(index) - 1

@@ -28,7 +28,8 @@ _PLACES: Final = 2
 _LINE: Final = 8
 """Words of a cache line."""
 MOST_WAYS: Final = 1 << 21
-"""Beyond so many ways all of them are forgotten, and put together again as frames come."""
+"""Beyond so many ways all of them are forgotten, and put together again as frames come; a place of the index has bits
+for twice as many."""
 _ALWAYS_THERE: Final = 1 << w.ENTRY | 1 << w.TAG
 """Words whose presence a key knows anyway: the port that a frame came in by, and the tag."""
 _WHOLE_MAC: Final = (1 << 48) - 1
@@ -67,7 +68,7 @@ class Ways:
     is_off: bool = False  # a stage wants to write
     ways: int = 0
     _table: npt.NDArray[np.int64] = field(factory=lambda: _slots(_FIRST_SLOTS, shortcut.SLOT))
-    _index: npt.NDArray[np.int64] = field(factory=lambda: _places(_FIRST_SLOTS))
+    _index: npt.NDArray[np.uint32] = field(factory=lambda: _places(_FIRST_SLOTS))
     _plan: npt.NDArray[np.int64] = field(factory=lambda: np.zeros(shortcut.PAIRS, np.int64))
     _known: tuple[int, int] = (-1, -1)  # masks that grew, and epochs of the memories
     _memories: list[Memory] = field(factory=list)  # when the decider had made so many
@@ -382,9 +383,9 @@ def _slots(count: int, width: int) -> npt.NDArray[np.int64]:
     return slots
 
 
-def _places(slots: int) -> npt.NDArray[np.int64]:
+def _places(slots: int) -> npt.NDArray[np.uint32]:
     """An empty index for so many slots."""
-    return np.zeros(1 << (_PLACES * slots - 1).bit_length(), np.int64)
+    return np.zeros(1 << (_PLACES * slots - 1).bit_length(), np.uint32)
 
 
 def _room(more: int) -> npt.NDArray[np.int64]:

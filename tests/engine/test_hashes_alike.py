@@ -1,4 +1,4 @@
-"""Ways whose keys no index can tell apart: half of their hashes is the same, and so is their place."""
+"""Ways whose keys no index can tell apart: what it has of their hashes is the same, and so is their place."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from iochain.engine.shortcut import (
     KEY_WORDS,
     NO_KEY,
     NOT_LOOKED_AT,
+    NUMBER_BITS,
     PAIRS,
     SLOT,
     insert,
@@ -35,7 +36,7 @@ class Table:
     """A short cut for rows that enter, and go to the port whose number they are told."""
 
     def __init__(self) -> None:
-        self.index, self.slots = np.zeros(PLACES, np.int64), np.zeros((64, SLOT), np.int64)
+        self.index, self.slots = np.zeros(PLACES, np.uint32), np.zeros((64, SLOT), np.int64)
         self.slots[0, KEY : KEY + KEY_WORDS] = NO_KEY
         self.count = 0
         self.counters, self.entries = np.zeros((8, 2, 3, 2), np.int64), np.zeros(8, np.int64)
@@ -81,7 +82,9 @@ def test_keys_with_the_same_hash_are_two(one: str, other: str) -> None:
     assert table.ports(frames_to(other)) == []
     table.learn(frames_to(other), 4)
     assert table.count == 2
-    assert table.index[first] >> 32 == table.index[first + 1] >> 32  # else this is no test of anything
+    assert (
+        table.index[first] >> NUMBER_BITS == table.index[first + 1] >> NUMBER_BITS
+    )  # else this is no test of anything
     assert table.ports(frames_to(one, other, other, one)) == [3, 4, 4, 3]
     table.learn(frames_to(other), 5)
     assert (table.count, table.ports(frames_to(one, other))) == (2, [3, 5])
@@ -91,7 +94,7 @@ def test_a_new_index_finds_all_again() -> None:
     table = Table()
     frames = frames_to("02be9b44f456", "02aa115bcd76", "0239c334c2a0", "02bb4e3c70d8")
     table.learn(frames, 3, 4, 5, 6)
-    table.index = np.zeros(8, np.int64)
+    table.index = np.zeros(8, np.uint32)
     note_all(table.slots, table.count, table.index, table.room)
     assert table.ports(frames) == [3, 4, 5, 6]
     assert table.ports(frames_to("020000000009")) == []
