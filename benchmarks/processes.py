@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 HERE: Final = Path(__file__).parent
 SETTLED: Final = 1.04
@@ -19,12 +19,13 @@ SETTLED: Final = 1.04
 
 @frozen
 class Cost:
-    """What a process took, in seconds, and what it said on standard output."""
+    """What a process took, in seconds, and what it said on standard output; ``frames_before`` are not in the time."""
 
     cpu_s: float
     user_s: float
     wall_s: float
     said: str
+    frames_before: int = 0
 
 
 def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Cost:
@@ -66,7 +67,16 @@ Marks = Sequence[tuple[int, float]]
 
 def marks_of(cost: Cost) -> Marks:
     """The marks that a replay said."""
-    return [(int(frames), float(cpu_s)) for frames, cpu_s in json.loads(cost.said)["marks"]]
+    return [(int(frames), float(cpu_s)) for frames, cpu_s, _ in json.loads(cost.said)["marks"]]
+
+
+def behind(cost: Cost, frames: int) -> Cost:
+    """What a replay took behind its first ``frames`` frames, up to the process's end.
+
+    Both the frames that are left, and the time, begin with the window in which that frame is.
+    """
+    done, cpu_s, user_s = next(mark for mark in json.loads(cost.said)["marks"] if mark[0] >= frames)
+    return evolve(cost, cpu_s=cost.cpu_s - cpu_s, user_s=cost.user_s - user_s, frames_before=done)
 
 
 def ns_between(marks: Marks, first: int, last: int | None = None) -> float:

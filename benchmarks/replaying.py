@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import resource
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +20,14 @@ from iochain.replay import Replay
 
 
 class Marks:
-    """The process's CPU time after each window, by frames so far: how fast a part of a run was."""
+    """The process's CPU time after each window, and of it in user mode, by frames so far: how fast a part was."""
 
     def __init__(self) -> None:
-        self.marks: list[tuple[int, float]] = []
+        self.marks: list[tuple[int, float, float]] = []
 
     def __call__(self, bytes_read: int, bytes_total: int | None, frames: int) -> None:
         """A window is done."""
-        self.marks.append((frames, time.process_time()))
+        self.marks.append((frames, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_utime))
 
 
 def function_of_packets(packet: Any) -> Any:

@@ -3,9 +3,11 @@
     python benchmarks/run.py [--quick] [--only small,imix,mtu] [--repeat 3] [--most 10] [--json FILE [--write-docs]]
     python benchmarks/run.py --page FILE
 
-Counted is the CPU time (user and system) of whole processes, the least of several runs that take turns. A steady frame
-costs (time of the large capture - time of the small one) / the difference in frames, so start-up counts nowhere. After
-so many runs as ``--repeat`` says, those go on whose two cheapest still differ: the machine's other work was in them.
+Counted is the CPU time (user and system) of whole processes, the least of several runs that take turns. A steady
+frame costs (time of the large capture - time of the small one) / the difference in frames, so start-up counts nowhere.
+iochain takes longer to start than for many frames, and two starts differ by as much: of it is subtracted what the same
+process had taken when it had done as many frames as the small capture has. After so many runs as ``--repeat`` says,
+those go on whose two cheapest still differ: the machine's other work was in them.
 """
 
 import json
@@ -23,7 +25,7 @@ import pages
 from attrs import asdict, define, field, frozen
 from bounds import Bound, aligned, json_option, quick_option, read, told
 from machine import described
-from processes import HERE, Cost, cheapest, fresh_kernels, is_settled, replay_command, run, work_folder
+from processes import HERE, Cost, behind, cheapest, fresh_kernels, is_settled, replay_command, run, work_folder
 
 SIZES: Final = {"small": (2_000_000, 12_000_000), "imix": (1_000_000, 6_000_000), "mtu": (300_000, 1_800_000)}
 QUICK_SIZES: Final = {"small": (200_000, 2_000_000), "imix": (100_000, 1_000_000), "mtu": (30_000, 300_000)}
@@ -61,42 +63,41 @@ class Contender:
     is_iochain: bool = False
     writes: bool = True
 
+    @property
+    def has_marks(self) -> bool:
+        """Whether it says what it took by frames, so that the large capture tells what a start takes."""
+        return self.is_iochain and not self.is_slow
+
 
 @frozen
 class Measured:
-    """What a contender took for the frames of one traffic: least CPU time at two sizes, and what the larger one said.
+    """What a contender took for steady frames of one traffic, at least, and what its runs over the large capture said.
 
-    ``wall_share`` is time on the clock by CPU time of the larger one, the least of all runs.
+    ``wall_share`` is time on the clock by CPU time of a whole run, the least of all.
     """
 
     traffic: str
     contender: str
-    frames: tuple[int, int]
-    cpu_s: tuple[float, float]
-    user_s: tuple[float, float]
+    frames: int
+    cpu_s: float
+    user_s: float
     wall_share: float
     peak_mb: float | None = None
 
     @property
     def ns(self) -> float:
-        """CPU time of a steady frame, in ns; where noise is greater than the difference, of all frames."""
-        return self._steady_ns(self.cpu_s)
+        """CPU time of a steady frame, in ns."""
+        return self.cpu_s / self.frames * 1e9
 
     @property
     def user_ns(self) -> float:
         """The user part of it: what the program itself does, with less of the machine's weather."""
-        return self._steady_ns(self.user_s)
+        return self.user_s / self.frames * 1e9
 
     @property
     def per_second(self) -> float:
         """Frames per CPU second."""
         return 1e9 / self.ns
-
-    def _steady_ns(self, seconds: tuple[float, float]) -> float:
-        difference = seconds[1] - seconds[0]
-        if difference <= 0:
-            return seconds[1] / self.frames[1] * 1e9
-        return difference / (self.frames[1] - self.frames[0]) * 1e9
 
 
 def contenders() -> list[Contender]:
@@ -143,10 +144,10 @@ class Course:
     def measured(self, name: str) -> list[Measured]:
         """All contenders over one traffic, taking turns until the least of each is settled."""
         turns = [(who, frames) for who in contenders() for frames in self._frames(name, who)]
-        costs: dict[tuple[str, int], list[Cost]] = {(who.name, frames): [] for who, frames in turns}
+        costs: Costs = {(who.name, frames): [] for who, frames in turns}
         for number in range(1, max(self.repeat, self.most) + 1):
             if number > self.repeat:
-                turns = [(who, frames) for who, frames in turns if not is_settled(costs[who.name, frames])]
+                turns = [turn for turn in turns if not self._is_settled(name, *turn, costs)]
             for who, frames in turns:
                 _progress(f"{name}: {who.name}, {frames:,} frames, run {number}")
                 costs[who.name, frames].append(self._run(who, self.job(name, frames)))
@@ -174,8 +175,18 @@ class Course:
         _progress("")
         return float(json.loads(cost.said)["peak_mb"]), times * size / 1e9
 
-    def _frames(self, name: str, who: Contender) -> tuple[int, int]:
+    def _frames(self, name: str, who: Contender) -> tuple[int, ...]:
+        """The sizes that are run: both, or the large one."""
+        if who.has_marks:
+            return self.sizes[name][1:]
         return self.slow if who.is_slow else self.sizes[name]
+
+    def _is_settled(self, name: str, who: Contender, frames: int, costs: "Costs") -> bool:
+        return is_settled(self._counted(name, who, costs[who.name, frames]))
+
+    def _counted(self, name: str, who: Contender, costs: Sequence[Cost]) -> list[Cost]:
+        """What counts of runs."""
+        return [behind(cost, self.sizes[name][0]) for cost in costs] if who.has_marks else list(costs)
 
     def _run(self, who: Contender, job: Job) -> Cost:
         """One run; the last output is deleted before it, so that nobody pays for cutting that off."""
@@ -186,14 +197,22 @@ class Course:
         _check(who, job, cost)
         return cost
 
-    def _measured(self, name: str, who: Contender, costs: dict[tuple[str, int], list[Cost]]) -> Measured:
-        frames = self._frames(name, who)
-        small, best = (cheapest(costs[who.name, count]) for count in frames)
-        large = costs[who.name, frames[1]]
+    def _measured(self, name: str, who: Contender, costs: "Costs") -> Measured:
+        sizes = self._frames(name, who)
+        large = costs[who.name, sizes[-1]]
+        best = cheapest(self._counted(name, who, large))
+        frames, cpu_s, user_s = sizes[-1] - best.frames_before, best.cpu_s, best.user_s
+        if not who.has_marks:
+            small = cheapest(costs[who.name, sizes[0]])
+            if small.cpu_s < best.cpu_s:  # else noise is greater than the difference, and all frames count
+                frames, cpu_s, user_s = frames - sizes[0], cpu_s - small.cpu_s, user_s - small.user_s
         peak = max(float(json.loads(cost.said)["peak_mb"]) for cost in large) if who.is_iochain else None
         share = min(cost.wall_s / max(cost.cpu_s, 1e-6) for cost in large)
-        cpu_s, user_s = (small.cpu_s, best.cpu_s), (small.user_s, best.user_s)
         return Measured(name, who.name, frames, cpu_s, user_s, share, peak)
+
+
+Costs = dict[tuple[str, int], list[Cost]]
+"""Of all runs by contender and number of frames."""
 
 
 def bounds_of(results: Sequence[Measured]) -> list[Bound]:
@@ -235,7 +254,7 @@ def touch_memory(scratch: Path, size: int) -> None:
 
 
 def _replay(job: Job, **options: object) -> list[str]:
-    return replay_command(job.traffic.name, job.capture, **options)
+    return replay_command(job.traffic.name, job.capture, marks=options.get("engine") != "plain", **options)
 
 
 def _loop(job: Job, which: str) -> list[str | Path]:
