@@ -71,11 +71,14 @@ def marks_of(cost: Cost) -> Marks:
 
 
 def behind(cost: Cost, frames: int) -> Cost:
-    """What a replay took behind its first ``frames`` frames, up to the process's end.
+    """What a replay took behind its first ``frames`` frames, up to the process's end; all of it, if that is one window.
 
     Both the frames that are left, and the time, begin with the window in which that frame is.
     """
-    done, cpu_s, user_s = next(mark for mark in json.loads(cost.said)["marks"] if mark[0] >= frames)
+    marks = json.loads(cost.said)["marks"]
+    done, cpu_s, user_s = next(mark for mark in marks if mark[0] >= frames)
+    if done == marks[-1][0]:
+        return cost
     return evolve(cost, cpu_s=cost.cpu_s - cpu_s, user_s=cost.user_s - user_s, frames_before=done)
 
 

@@ -104,9 +104,10 @@ def test_the_c_program_delivers_the_same_frames(traffic: made.Traffic, folder: P
 def test_a_course_measures_all_sizes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = [who for who in run.contenders() if who.name in (run.IOCHAIN, run.BASELINE, run.COPY)]
     monkeypatch.setattr(run, "contenders", lambda: chosen)
-    results = run.Course(folder, {"small": (100, 300)}, (10, 20), 1, {}).measured("small")
+    results = run.Course(folder, {"small": (100, 20_000)}, (10, 20), 1, 1, {}).measured("small")
     assert [one.contender for one in results] == [who.name for who in chosen]
-    assert all(one.frames == (100, 300) and one.ns > 0 for one in results)
+    assert all(one.frames <= 20_000 and one.ns > 0 for one in results)
+    assert next(one.frames for one in results if one.contender == run.IOCHAIN) < 20_000 - 10_000
     head, rows = run.table_of(results)
     assert len(head) == len(rows[0]) == 3
     assert [bound.what for bound in run.bounds_of(results)] == [
@@ -152,13 +153,27 @@ def test_a_process_that_fails_is_no_measurement() -> None:
 
 
 def test_steady_frames_cost_the_difference() -> None:
-    one = run.Measured("small", run.IOCHAIN, (1_000, 11_000), (2.0, 2.001), (1.5, 1.5), 1.0)
+    one = run.Measured("small", run.COPY, 10_000, 0.001, 0.0005, 1.0)
     assert one.ns == pytest.approx(100)
-    assert one.user_ns == pytest.approx(1.5 / 11_000 * 1e9)  # no difference to be seen: of all frames
+    assert one.user_ns == pytest.approx(50)
     assert one.per_second == pytest.approx(10_000_000)
     marks = [(0, 1.0), (100, 1.5), (200, 1.5), (400, 1.50002)]
     assert processes.ns_between(marks, 150) == pytest.approx(100)
     assert processes.ns_between(marks, 0, 50) == pytest.approx(5_000_000)
+
+
+def test_of_a_replay_counts_what_is_behind_the_frames_of_the_small_capture() -> None:
+    said = '{"marks": [[100, 1.0, 0.5], [250, 1.25, 0.75], [400, 1.5, 1.0]]}'
+    cost = processes.Cost(2.0, 1.5, 3.0, said)
+    assert processes.behind(cost, 200) == processes.Cost(0.75, 0.75, 3.0, said, 250)
+    assert processes.behind(cost, 300) == cost  # nothing is behind them
+
+
+def test_a_least_is_settled_once_it_came_twice() -> None:
+    costs = [processes.Cost(cpu_s, 0.0, 0.0, "") for cpu_s in (1.5, 1.0, 1.03)]
+    assert processes.is_settled(costs)
+    assert not processes.is_settled(costs[:2])
+    assert not processes.is_settled(costs[:1])
 
 
 @pytest.mark.parametrize(
@@ -176,7 +191,7 @@ def test_the_page_keeps_what_is_written_by_hand(tmp_path: Path) -> None:
     page.write_text(f"# Performance\n\n{pages.BEGIN}\nold\n{pages.END}\n\nBy hand.\n")
     head, rows = ["", "small"], [["cp", "40 M"]]
     bounds.told("start", [Bound("--help", 0.1, 0.15, "s")], True, numbers, cpu_s=[0.1])
-    bounds.told("replay", [], False, numbers, machine={"CPU": "X"}, head=head, rows=rows, repeat=3)
+    bounds.told("replay", [], False, numbers, machine={"CPU": "X"}, head=head, rows=rows, repeat=3, most=10)
     document = bounds.read(numbers)
     pages.write(document, page)
     pages.write(document, page)
